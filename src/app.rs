@@ -1,0 +1,237 @@
+//! The only wiring: builds the parts, joins them, starts and stops them in order.
+//!
+//! Start: data directory and secrets, store, director, overlay's fonts, each channel, RTMP, HTTP. The order
+//! is the picture's, from the inside out, so that nobody is let in before there is something behind the
+//! door. Stop: the doors first, then the channels; state is saved already.
+
+pub mod channel;
+pub mod check;
+pub mod demo;
+pub mod endpoints;
+pub mod secrets;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use gstreamer as gst;
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use crate::config::Config;
+use crate::control::{self, Doors, import};
+use crate::director::{self, DirectorHandle};
+use crate::ingest::admission::Doorman;
+use crate::overlay::raster::Raster;
+use crate::state::Moment;
+use crate::store::pictures::Pictures;
+use crate::store::{Sqlite, Store};
+use crate::time::{MediaTime, ProgramClock, WallTime};
+use crate::{id, ingest, overlay, serve};
+
+use self::channel::Channel;
+use self::secrets::Secrets;
+
+/// How long open requests may take to end at a stop.
+const STOP_LIMIT: Duration = Duration::from_secs(3);
+
+/// Why the server does not start.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// `GStreamer`.
+    #[error("GStreamer cannot be used; `vitrine check` tells what is missing")]
+    Gstreamer(#[from] gst::glib::Error),
+    /// The overlay element.
+    #[error("the overlay element cannot be registered")]
+    Overlay(#[from] gst::glib::BoolError),
+    /// The data directory or the database.
+    #[error(transparent)]
+    Store(#[from] crate::store::Error),
+    /// An address.
+    #[error("cannot listen on {address} for {purpose}: is another server running there?")]
+    Listen {
+        /// Where.
+        address: std::net::SocketAddr,
+        /// What for.
+        purpose: &'static str,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// A file in the data directory.
+    #[error("cannot use {path}")]
+    File {
+        /// Which.
+        path: std::path::PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// A channel.
+    #[error("channel {name} cannot start")]
+    Channel {
+        /// Which.
+        name: String,
+        /// Why.
+        source: channel::Error,
+    },
+    /// The demonstration.
+    #[error("the demonstration cannot run")]
+    Demo(#[from] demo::Error),
+    /// A signal handler.
+    #[error("signals cannot be received")]
+    Signals(#[source] std::io::Error),
+}
+
+/// Runs the server until a signal.
+///
+/// # Errors
+/// [`Error`], when it cannot start.
+pub async fn run(config: Config, is_demo: bool) -> Result<(), Error> {
+    gst::init()?;
+    overlay::element::register()?;
+    std::fs::create_dir_all(&config.data_dir)
+        .map_err(|source| Error::File { path: config.data_dir.clone(), source })?;
+    let secrets = Secrets::load(&config)?;
+    let stop = CancellationToken::new();
+    let tasks = TaskTracker::new();
+
+    let http = listen(config.http, "HTTP").await?;
+    let rtmp = listen(config.rtmp, "RTMP").await?;
+    let endpoints = endpoints::Endpoints::new(&config, &http, &rtmp);
+    let (director, clocks, runs) = start_director(&config)?;
+    let raster = Arc::new(Raster::default());
+    let pictures = Pictures::open(&config.data_dir)?;
+
+    let mut doorman = Doorman::default();
+    let mut channels = Vec::new();
+    for channel in &config.channels {
+        let key = secrets.stream_keys.get(&channel.name).cloned().unwrap_or_default();
+        let clock = clocks[&channel.name].clone();
+        let parts = channel::Parts {
+            config: config.clone(),
+            channel: channel.clone(),
+            clock: clock.clone(),
+            run: runs[&channel.name],
+            reception: doorman.add(&channel.name, key, clock),
+            director: director.clone(),
+            raster: raster.clone(),
+            pictures: pictures.clone(),
+            public_url: endpoints.public_url.clone(),
+            stop: stop.clone(),
+        };
+        let started = Channel::start(parts, &tasks).await;
+        channels.push(started.map_err(|source| Error::Channel { name: channel.name.clone(), source })?);
+    }
+
+    tasks.spawn(ingest::rtmp::serve(rtmp, Arc::new(doorman), config.ingest.clone(), stop.clone()));
+    let doors = doors(&config, &secrets, &director, &channels, &pictures, &stop);
+    let lives = channels.iter().map(|channel| (channel.name.clone(), channel.live.clone())).collect();
+    let app = control::http::router(doors.clone())
+        .merge(serve::hls::router(Arc::new(lives)))
+        .merge(serve::pages::router(director.clone()));
+    let closing = stop.clone();
+    let server = tasks.spawn(async move {
+        let shutdown = async move { closing.cancelled().await };
+        if let Err(error) = axum::serve(http, app).with_graceful_shutdown(shutdown).await {
+            tracing::error!("the HTTP server ended: {error}");
+        }
+    });
+    import_products(&doors).await;
+    endpoints.save(&config.data_dir)?;
+    endpoints.announce(&secrets);
+    if is_demo {
+        demo::start(&config, &endpoints, &secrets, &doors, &raster, &tasks).await?;
+    }
+    until_signal().await?;
+    tracing::info!("stopping");
+    stop.cancel();
+    tasks.close();
+    if tokio::time::timeout(STOP_LIMIT, tasks.wait()).await.is_err() {
+        tracing::warn!("not everything ended within {STOP_LIMIT:?}");
+    }
+    server.abort();
+    Ok(())
+}
+
+async fn listen(address: std::net::SocketAddr, purpose: &'static str) -> Result<TcpListener, Error> {
+    TcpListener::bind(address).await.map_err(|source| Error::Listen { address, purpose, source })
+}
+
+type Clocks = BTreeMap<String, ProgramClock>;
+type Runs = BTreeMap<String, crate::store::ChannelRun>;
+
+fn start_director(config: &Config) -> Result<(DirectorHandle, Clocks, Runs), Error> {
+    let mut store = Sqlite::open(&config.data_dir.join("vitrine.db"))?;
+    let (mut clocks, mut runs) = (Clocks::new(), Runs::new());
+    for channel in &config.channels {
+        // A little in the past, so that even the first start has room for the segments made ahead.
+        let epoch = WallTime(WallTime::now().0 - 60_000);
+        let run = store.start_channel(&channel.name, epoch)?;
+        clocks.insert(channel.name.clone(), ProgramClock::start(run.epoch, channel::earliest(channel, config, &run)));
+        runs.insert(channel.name.clone(), run);
+    }
+    let names = config.channels.iter().map(|channel| channel.name.clone()).collect();
+    let moment_clocks = clocks.clone();
+    let moment = move || Moment {
+        wall: WallTime::now(),
+        programme: moment_clocks.iter().map(|(name, clock)| (name.clone(), clock.now())).collect::<BTreeMap<_, MediaTime>>(),
+        airing_id: id::new("air"),
+        code: id::short_code(),
+    };
+    let director = director::start(Box::new(store), names, Box::new(moment))?;
+    Ok((director, clocks, runs))
+}
+
+fn doors(
+    config: &Config,
+    secrets: &Secrets,
+    director: &DirectorHandle,
+    channels: &[Channel],
+    pictures: &Pictures,
+    stop: &CancellationToken,
+) -> Doors {
+    let painters: BTreeMap<String, control::Painter> =
+        channels.iter().map(|channel| (channel.name.clone(), channel.painter(director))).collect();
+    Doors {
+        director: director.clone(),
+        status: Arc::new(channels.iter().map(|channel| (channel.name.clone(), channel.status.clone())).collect()),
+        painter: Arc::new(move |card, channel| {
+            painters.get(channel).ok_or_else(|| format!("there is no channel {channel:?}"))?(card, channel)
+        }),
+        pictures: pictures.clone(),
+        token: secrets.admin_token.as_str().into(),
+        import_dir: config.data_dir.join("import"),
+        stop: stop.clone(),
+    }
+}
+
+async fn import_products(doors: &Doors) {
+    if !import::is_there(&doors.import_dir) {
+        return;
+    }
+    match import::run(doors).await {
+        Ok(report) => {
+            tracing::info!("{} products imported", report.taken);
+            for problem in report.problems {
+                tracing::warn!("import: {problem}");
+            }
+        }
+        Err(error) => tracing::warn!("import: {error}"),
+    }
+}
+
+async fn until_signal() -> Result<(), Error> {
+    use tokio::signal::unix::{SignalKind, signal};
+    let mut terminate = signal(SignalKind::terminate()).map_err(Error::Signals)?;
+    let mut interrupt = signal(SignalKind::interrupt()).map_err(Error::Signals)?;
+    tokio::select! {
+        _ = terminate.recv() => {}
+        _ = interrupt.recv() => {}
+    }
+    tokio::spawn(async move {
+        interrupt.recv().await;
+        tracing::warn!("ended at the second signal");
+        std::process::exit(130);
+    });
+    Ok(())
+}

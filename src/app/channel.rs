@@ -1,0 +1,435 @@
+//! One channel's parts, joined: publishers to decoder to programme to encoder to packager to viewers.
+//!
+//! Each pipeline is a failure domain. A publisher's decoder ends with its publisher; an encoder that fails or
+//! sticks is dropped and built anew while the programme's clock goes on.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use gstreamer as gst;
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use crate::config::{self, Config};
+use crate::control::Painter;
+use crate::decode::Decoder;
+use crate::director::DirectorHandle;
+use crate::encode::Encoder;
+use crate::ingest::Arrival;
+use crate::ingest::admission::Reception;
+use crate::media::{Canvas, ChannelStatus, Kind, Packet, PublisherStatus, Showing};
+use crate::overlay::desk::Desk;
+use crate::overlay::element::{Board, Drawn, VitrineOverlay};
+use crate::overlay::raster::{self, Raster};
+use crate::overlay::sprite::Rgba;
+use crate::overlay::template::Content;
+use crate::package::grid::Grid;
+use crate::package::playlist::{Multivariant, multivariant};
+use crate::package::segmenter::Segmenter;
+use crate::package::{self, cmaf, codec};
+use crate::pipeline::{self, Event};
+use crate::program::{self, Mixer, Outlet, Programme, Progress, Slates};
+use crate::serve::live::Live;
+use crate::store::ChannelRun;
+use crate::store::pictures::Pictures;
+use crate::time::{MediaTime, ProgramClock, WallTime};
+
+/// Segments made before the present at a start, so that the first viewer finds a whole playlist.
+const PREROLL: u64 = 3;
+/// How recently somebody must have published for "be right back" after a restart: 30 minutes.
+const SHOW_GOES_ON_MS: i64 = 30 * 60 * 1000;
+/// Wait before an encoder that failed is built again.
+const REBUILD_AFTER: Duration = Duration::from_millis(500);
+/// How often the encoder is looked after.
+const WATCH: Duration = Duration::from_millis(250);
+/// The status is told at least this often.
+const STATUS_EVERY: Duration = Duration::from_secs(1);
+
+/// Why a channel cannot start or go on.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// A pipeline.
+    #[error(transparent)]
+    Pipeline(#[from] pipeline::Error),
+    /// A slate.
+    #[error("the slate {path} cannot be used: {detail}")]
+    Slate {
+        /// Which.
+        path: PathBuf,
+        /// Why.
+        detail: String,
+    },
+    /// A slate's design.
+    #[error(transparent)]
+    Raster(#[from] raster::Error),
+    /// The packager.
+    #[error(transparent)]
+    Package(#[from] package::Error),
+    /// A thread.
+    #[error("the programme's thread cannot start")]
+    Thread(#[from] std::io::Error),
+}
+
+/// What a channel is made of.
+pub struct Parts {
+    /// The server's configuration.
+    pub config: Config,
+    /// The channel's own.
+    pub channel: config::Channel,
+    /// Its clock.
+    pub clock: ProgramClock,
+    /// How far it had come before.
+    pub run: ChannelRun,
+    /// Its door.
+    pub reception: Reception,
+    /// Whose state it shows.
+    pub director: DirectorHandle,
+    /// Draws.
+    pub raster: Arc<Raster>,
+    /// Product pictures.
+    pub pictures: Pictures,
+    /// Where QR codes lead.
+    pub public_url: String,
+    /// Ends it.
+    pub stop: CancellationToken,
+}
+
+/// A running channel, as the doors see it.
+pub struct Channel {
+    /// Its name.
+    pub name: String,
+    /// What viewers fetch.
+    pub live: Arc<Live>,
+    /// What producers see.
+    pub status: watch::Receiver<ChannelStatus>,
+    desk: Desk,
+}
+
+/// No segment that viewers may have seen is made again, even when the wall clock went back.
+pub fn earliest(channel: &config::Channel, config: &Config, run: &ChannelRun) -> MediaTime {
+    let grid = Grid::new(channel.canvas.rate, &config.hls);
+    run.last_segment.map_or(MediaTime::ZERO, |last| grid.segment_start(last + 1))
+}
+
+impl Channel {
+    /// Starts it.
+    ///
+    /// # Errors
+    /// [`Error`].
+    pub async fn start(parts: Parts, tasks: &TaskTracker) -> Result<Self, Error> {
+        let Parts { config, channel, clock, run, reception, director, raster, pictures, public_url, stop } = parts;
+        let grid = Grid::new(channel.canvas.rate, &config.hls);
+        let slates = slates(&raster, &config, channel.canvas)?;
+        let live = Arc::new(Live::new(grid, clock.epoch(), config.hls.window_segments, run.restarts));
+        let board = Arc::new(Board::default());
+        let desk = Desk {
+            channel: channel.name.clone(),
+            canvas: channel.canvas,
+            clock: clock.clone(),
+            board: board.clone(),
+            raster,
+            pictures: Arc::new(move |image| pictures.path(image)),
+            public_url,
+        };
+        tasks.spawn(until(stop.clone(), desk.clone().run(director.snapshots())));
+
+        let mixer = Arc::new(Mixer::new(channel.canvas, config.ingest.hold_ms));
+        let outlet = Outlet::default();
+        let first_segment = (grid.segment_at(clock.now()).saturating_sub(PREROLL))
+            .max(run.last_segment.map_or(0, |last| last + 1));
+        let encoding = Encoding {
+            replacements: config.pipelines.clone(),
+            channel: channel.clone(),
+            grid,
+            board: board.clone(),
+            outlet: outlet.clone(),
+            live: live.clone(),
+            director: director.clone(),
+            not_before: grid.segment_start(first_segment),
+        };
+        // The first encoder is built here, so that a machine without one fails to start, in words.
+        let encoder = encoding.build().await?;
+        let was_live = run.last_live.is_some_and(|live| WallTime::now().0 - live.0 < SHOW_GOES_ON_MS);
+        let programme = Programme { clock, grid, mixer: mixer.clone(), outlet, slates, was_live };
+        let progress = program::start(programme, &channel.name, first_segment)?;
+        tasks.spawn(encoding.run(encoder, progress.clone(), stop.clone()));
+
+        let switch = Switch { replacements: config.pipelines.clone(), canvas: channel.canvas, mixer };
+        tasks.spawn(until(stop.clone(), switch.run(reception.arrivals)));
+        let (status_tx, status) = watch::channel(ChannelStatus::default());
+        tasks.spawn(until(stop, follow(status_tx, reception.status, progress, board.drawn(), live.clone())));
+        Ok(Self { name: channel.name, live, status, desk })
+    }
+
+    /// Draws this channel's cards for producers, with a code that leads nowhere.
+    pub fn painter(&self, director: &DirectorHandle) -> Painter {
+        let (desk, director) = (self.desk.clone(), director.clone());
+        Arc::new(move |card, _| {
+            let state = director.state();
+            let card = state.cards.get(card).ok_or("the card is gone")?;
+            let product = state.products.get(&card.sku).ok_or("its product is gone")?;
+            let link = format!("{}/go/preview0", desk.public_url);
+            let picture = desk.draw(&Content::of(card, product, link)).map_err(|error| error.to_string())?;
+            Ok(picture.to_png())
+        })
+    }
+}
+
+/// Runs `work` until it ends or `stop` is cancelled.
+async fn until(stop: CancellationToken, work: impl Future<Output = ()>) {
+    tokio::select! {
+        () = stop.cancelled() => {}
+        () = work => {}
+    }
+}
+
+/// The slates: `DATA_DIR/slates/NAME.{png,jpg,html}` if there, else the ones built in.
+fn slates(raster: &Raster, config: &Config, canvas: Canvas) -> Result<Slates, Error> {
+    let slate = |name: &str, built_in: &str| -> Result<gst::Buffer, Error> {
+        let directory = config.data_dir.join("slates");
+        let file = ["png", "jpg", "html"].map(|end| directory.join(format!("{name}.{end}")));
+        let picture = match file.into_iter().find(|path| path.exists()) {
+            Some(path) => read_slate(raster, path, canvas)?,
+            None => raster.page(name, built_in, canvas.width, canvas.height)?,
+        };
+        Ok(gst::Buffer::from_slice(picture.to_i420()))
+    };
+    Ok(Slates {
+        starting_soon: slate("starting-soon", include_str!("../../assets/slates/starting-soon.html"))?,
+        back_soon: slate("back-soon", include_str!("../../assets/slates/back-soon.html"))?,
+    })
+}
+
+fn read_slate(raster: &Raster, path: PathBuf, canvas: Canvas) -> Result<Rgba, Error> {
+    let failed = |detail: String| Error::Slate { path: path.clone(), detail };
+    let bytes = std::fs::read(&path).map_err(|error| failed(error.to_string()))?;
+    if path.extension().is_some_and(|end| end == "html") {
+        let html = String::from_utf8(bytes).map_err(|error| failed(error.to_string()))?;
+        return Ok(raster.page("slate", &html, canvas.width, canvas.height)?);
+    }
+    let picture = image::load_from_memory(&bytes).map_err(|error| failed(error.to_string()))?;
+    let filled = picture.resize_to_fill(canvas.width, canvas.height, image::imageops::FilterType::Lanczos3);
+    Ok(Rgba { width: canvas.width, height: canvas.height, data: filled.into_rgba8().into_raw() })
+}
+
+/// Gives each publisher a decoder; the newest one's media reaches the programme.
+struct Switch {
+    replacements: Option<PathBuf>,
+    canvas: Canvas,
+    mixer: Arc<Mixer>,
+}
+
+impl Switch {
+    async fn run(self, mut arrivals: tokio::sync::mpsc::Receiver<Arrival>) {
+        while let Some(arrival) = arrivals.recv().await {
+            let sink = program::attach(&self.mixer);
+            let (replacements, canvas) = (self.replacements.clone(), self.canvas);
+            tokio::spawn(async move {
+                let cancel = arrival.cancel.clone();
+                if let Err(error) = decode(replacements, canvas, sink, arrival).await {
+                    tracing::warn!("the publisher is ended: {error}");
+                }
+                cancel.cancel();
+            });
+        }
+    }
+}
+
+async fn decode(
+    replacements: Option<PathBuf>,
+    canvas: Canvas,
+    sink: Arc<dyn pipeline::raw::Sink>,
+    mut arrival: Arrival,
+) -> Result<(), crate::decode::Error> {
+    let mut decoder = Decoder::start(replacements.as_deref(), canvas, sink).await?;
+    let mut outcome = Ok(());
+    while let Some(packet) = arrival.packets.recv().await {
+        outcome = decoder.push(packet);
+        if outcome.is_err() {
+            break;
+        }
+    }
+    drop(arrival.packets);
+    decoder.stop().await?;
+    outcome
+}
+
+/// The encoder and the packager behind it.
+struct Encoding {
+    replacements: Option<PathBuf>,
+    channel: config::Channel,
+    grid: Grid,
+    board: Arc<Board>,
+    outlet: Outlet,
+    live: Arc<Live>,
+    director: DirectorHandle,
+    not_before: MediaTime,
+}
+
+impl Encoding {
+    async fn build(&self) -> Result<Encoder, pipeline::Error> {
+        let board = self.board.clone();
+        let (encoder, inlet) = Encoder::start(self.replacements.as_deref(), &self.channel, &self.grid, |pipeline| {
+            pipeline.element::<VitrineOverlay>("overlay")?.set_board(board);
+            Ok(())
+        })
+        .await?;
+        self.outlet.connect(inlet);
+        Ok(encoder)
+    }
+
+    /// Packages until `stop`; builds the encoder anew whenever it fails or sticks.
+    async fn run(self, first: Encoder, progress: watch::Receiver<Progress>, stop: CancellationToken) {
+        let mut encoder = first;
+        loop {
+            let failure = tokio::select! {
+                () = stop.cancelled() => {
+                    drop(progress); // ends the programme's thread
+                    let _ = encoder.stop().await;
+                    return;
+                }
+                failure = self.watch(&mut encoder, &progress) => failure,
+            };
+            tracing::error!(channel = self.channel.name, "the encoder is built anew: {failure}");
+            if let Err(error) = encoder.stop().await {
+                tracing::error!(channel = self.channel.name, "{error}");
+            }
+            encoder = loop {
+                tokio::time::sleep(REBUILD_AFTER).await;
+                match self.build().await {
+                    Ok(encoder) => break encoder,
+                    Err(error) => tracing::error!(channel = self.channel.name, "no encoder: {error}"),
+                }
+            };
+        }
+    }
+
+    /// Packages until the encoder fails; returns how.
+    async fn watch(&self, encoder: &mut Encoder, progress: &watch::Receiver<Progress>) -> String {
+        let mut packager = Packager::new(self);
+        let mut tick = tokio::time::interval(WATCH);
+        loop {
+            tokio::select! {
+                packet = encoder.packets.recv() => match packet {
+                    Some(packet) => {
+                        let showing = progress.borrow().showing;
+                        if let Err(error) = packager.take(packet, showing) {
+                            return error.to_string();
+                        }
+                    }
+                    None => return "it ended".into(),
+                },
+                Some(event) = encoder.events.recv() => match event {
+                    Event::Error(detail) => return detail,
+                    Event::Warning(detail) => tracing::warn!(channel = self.channel.name, "encoder: {detail}"),
+                    Event::Eos => return "it ended".into(),
+                },
+                _ = tick.tick() => if self.outlet.is_stuck() {
+                    return "it takes no more frames".into();
+                },
+            }
+        }
+    }
+}
+
+/// Coded units to parts, and the documents around them.
+struct Packager<'a> {
+    encoding: &'a Encoding,
+    segmenters: [Segmenter; 2],
+    codecs: [Option<String>; 2],
+    /// The segment that each track is in; a track starts at a segment's start only.
+    begun: [bool; 2],
+}
+
+impl<'a> Packager<'a> {
+    fn new(encoding: &'a Encoding) -> Self {
+        let segmenter = |kind| Segmenter::new(kind, encoding.grid);
+        let segmenters = [segmenter(Kind::Video), segmenter(Kind::Audio)];
+        Self { encoding, segmenters, codecs: [None, None], begun: [false; 2] }
+    }
+
+    fn take(&mut self, packet: Packet, showing: Showing) -> Result<(), package::Error> {
+        match packet {
+            Packet::Config(kind, config) => self.configure(kind, &config),
+            Packet::Unit(unit) => {
+                let track = usize::from(unit.kind == Kind::Audio);
+                if self.codecs[track].is_none() {
+                    return Err(package::Error::NoConfiguration(unit.kind));
+                }
+                // The sound encoder's first block is from before the first segment.
+                if !self.begun[track] && unit.pts < self.encoding.not_before {
+                    return Ok(());
+                }
+                self.begun[track] = true;
+                for part in self.segmenters[track].push(&unit)? {
+                    if part.is_last && part.kind == Kind::Video {
+                        let live = (showing == Showing::Live).then(WallTime::now);
+                        self.encoding.director.note_segment(&self.encoding.channel.name, part.segment + 1, live);
+                    }
+                    self.encoding.live.publish(part);
+                }
+                Ok(())
+            }
+        }
+    }
+
+    fn configure(&mut self, kind: Kind, config: &Bytes) -> Result<(), package::Error> {
+        let channel = &self.encoding.channel;
+        let init = match kind {
+            Kind::Video => {
+                self.codecs[0] = Some(codec::avc(config)?);
+                cmaf::video_init(channel.canvas, config)?
+            }
+            Kind::Audio => {
+                self.codecs[1] = Some(codec::aac(config)?);
+                cmaf::audio_init(config, channel.audio_kbps)?
+            }
+        };
+        self.encoding.live.set_init(kind, init);
+        if let [Some(video), Some(audio)] = &self.codecs {
+            self.encoding.live.set_multivariant(multivariant(&Multivariant {
+                canvas: channel.canvas,
+                codecs: [video, audio],
+                video_kbps: channel.video_kbps,
+                audio_kbps: channel.audio_kbps,
+            }));
+        }
+        Ok(())
+    }
+}
+
+/// Joins what is known of a channel into its status: at every change that matters, else once a second.
+async fn follow(
+    status: watch::Sender<ChannelStatus>,
+    mut publisher: watch::Receiver<PublisherStatus>,
+    mut progress: watch::Receiver<Progress>,
+    mut drawn: watch::Receiver<Drawn>,
+    live: Arc<Live>,
+) {
+    let mut every = tokio::time::interval(STATUS_EVERY);
+    loop {
+        let now = *progress.borrow_and_update();
+        let shown = *drawn.borrow_and_update();
+        status.send_replace(ChannelStatus {
+            publisher: publisher.borrow_and_update().clone(),
+            showing: now.showing,
+            programme_ms: now.frame.as_millis(),
+            programme_wall: live.wall_of(now.frame),
+            behind_ms: now.behind_ms,
+            drawn_rev: shown.rev,
+            drawn_ms: shown.first_frame.as_millis(),
+        });
+        let has_ended = tokio::select! {
+            _ = every.tick() => false,
+            changed = publisher.changed() => changed.is_err(),
+            changed = drawn.changed() => changed.is_err(),
+            changed = progress.wait_for(|progress| progress.showing != now.showing) => changed.is_err(),
+        };
+        if has_ended {
+            return;
+        }
+    }
+}

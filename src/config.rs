@@ -1,0 +1,340 @@
+//! The server's configuration: flags over environment over file over defaults, merged here and nowhere
+//! else. An unknown key or a bad value ends the start with a sentence that names it; nothing falls
+//! back silently.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+
+use clap::Args;
+use serde::Deserialize;
+
+use crate::media::{Canvas, FrameRate};
+
+/// Why the configuration cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The file is not there or not readable.
+    #[error("cannot read the configuration file {path}")]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// The file is not TOML, or has a key or a type that is not known.
+    #[error("the configuration file {path} is not valid: {detail}")]
+    Parse {
+        /// The file.
+        path: PathBuf,
+        /// The parser's words, with line and column.
+        detail: String,
+    },
+    /// A value is outside what the server can do.
+    #[error("{key} = {value} cannot be used: {reason}")]
+    Value {
+        /// The key, dotted.
+        key: String,
+        /// The value as given.
+        value: String,
+        /// What would be right.
+        reason: &'static str,
+    },
+}
+
+/// The flags that stand for configuration keys; each has an environment variable too.
+#[derive(Debug, Clone, Default, Args)]
+pub struct Flags {
+    /// Where the pages, the API and HLS are served.
+    #[arg(long, env = "VITRINE_HTTP", global = true)]
+    pub http: Option<SocketAddr>,
+    /// Where encoders publish over RTMP.
+    #[arg(long, env = "VITRINE_RTMP", global = true)]
+    pub rtmp: Option<SocketAddr>,
+    /// Where state and secrets are kept.
+    #[arg(long, env = "VITRINE_DATA_DIR", global = true)]
+    pub data_dir: Option<PathBuf>,
+    /// The address that viewers' phones can reach, for the QR on the cards.
+    #[arg(long, env = "VITRINE_PUBLIC_URL", global = true)]
+    pub public_url: Option<String>,
+    /// A directory whose *.gst files replace the built-in pipelines.
+    #[arg(long, env = "VITRINE_PIPELINES", global = true)]
+    pub pipelines: Option<PathBuf>,
+    /// The configuration file.
+    #[arg(long, env = "VITRINE_CONFIG", global = true)]
+    pub config: Option<PathBuf>,
+    /// The password of the control page and the API, instead of the one made at first start.
+    #[arg(long, env = "VITRINE_ADMIN_TOKEN", hide_env_values = true, global = true)]
+    pub admin_token: Option<String>,
+    /// The stream key of channel `main`, instead of the one made at first start.
+    #[arg(long, env = "VITRINE_STREAM_KEY", hide_env_values = true, global = true)]
+    pub stream_key: Option<String>,
+}
+
+/// The file as written.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct File {
+    http: Option<SocketAddr>,
+    rtmp: Option<SocketAddr>,
+    data_dir: Option<PathBuf>,
+    public_url: Option<String>,
+    pipelines: Option<PathBuf>,
+    hls: Hls,
+    ingest: Ingest,
+    channels: BTreeMap<String, ChannelFile>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct ChannelFile {
+    width: Option<u32>,
+    height: Option<u32>,
+    fps: Option<String>,
+    video_kbps: Option<u32>,
+    audio_kbps: Option<u32>,
+    preset: Option<String>,
+}
+
+/// How HLS is cut.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Hls {
+    /// Seconds a segment lasts; a key frame starts each.
+    pub segment_s: f64,
+    /// Parts in a segment.
+    pub parts_per_segment: u32,
+    /// Segments in a live playlist.
+    pub window_segments: usize,
+}
+
+impl Default for Hls {
+    fn default() -> Self {
+        Self { segment_s: 2.0, parts_per_segment: 6, window_segments: 15 }
+    }
+}
+
+/// How publishers are treated.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Ingest {
+    /// Milliseconds by which the programme stays behind the publisher, to ride out uneven delivery.
+    pub jitter_ms: u32,
+    /// Milliseconds for which the last picture is held before the slate.
+    pub hold_ms: u32,
+    /// Milliseconds without a byte after which a publisher is taken for gone.
+    pub stall_ms: u32,
+}
+
+impl Default for Ingest {
+    fn default() -> Self {
+        Self { jitter_ms: 250, hold_ms: 1500, stall_ms: 10_000 }
+    }
+}
+
+/// One channel: a programme with its own picture, keys and playlists.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Channel {
+    /// The name in addresses.
+    pub name: String,
+    /// Picture size and rate.
+    pub canvas: Canvas,
+    /// Video bit rate.
+    pub video_kbps: u32,
+    /// Audio bit rate.
+    pub audio_kbps: u32,
+    /// x264's preset.
+    pub preset: String,
+}
+
+/// Everything the server is told.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// HTTP address.
+    pub http: SocketAddr,
+    /// RTMP address.
+    pub rtmp: SocketAddr,
+    /// Data directory.
+    pub data_dir: PathBuf,
+    /// Address in QR codes; nothing means this machine's address in its network.
+    pub public_url: Option<String>,
+    /// Directory of replacement pipelines.
+    pub pipelines: Option<PathBuf>,
+    /// How HLS is cut.
+    pub hls: Hls,
+    /// How publishers are treated.
+    pub ingest: Ingest,
+    /// The channels, `main` among them.
+    pub channels: Vec<Channel>,
+    /// Overrides the admin token of the data directory.
+    pub admin_token: Option<String>,
+    /// Overrides the stream key of `main`.
+    pub stream_key: Option<String>,
+}
+
+impl Config {
+    /// Merges flags (which clap has already filled from the environment) over the file over defaults.
+    ///
+    /// # Errors
+    /// [`Error`], naming the file or the key.
+    pub fn load(flags: Flags) -> Result<Self, Error> {
+        let file = match &flags.config {
+            Some(path) => read_file(path)?,
+            None => File::default(),
+        };
+        Self::merge(flags, file)
+    }
+
+    fn merge(flags: Flags, file: File) -> Result<Self, Error> {
+        let mut described = file.channels;
+        described.entry("main".into()).or_default();
+        let channels = described.into_iter().map(|(name, channel)| channel_from(name, channel));
+        let any = |port| SocketAddr::from(([0, 0, 0, 0], port));
+        let config = Self {
+            http: flags.http.or(file.http).unwrap_or(any(8080)),
+            rtmp: flags.rtmp.or(file.rtmp).unwrap_or(any(1935)),
+            data_dir: flags.data_dir.or(file.data_dir).unwrap_or_else(|| "data".into()),
+            public_url: flags.public_url.or(file.public_url).map(|url| url.trim_end_matches('/').to_owned()),
+            pipelines: flags.pipelines.or(file.pipelines),
+            hls: file.hls,
+            ingest: file.ingest,
+            channels: channels.collect::<Result<_, _>>()?,
+            admin_token: flags.admin_token,
+            stream_key: flags.stream_key,
+        };
+        config.check()?;
+        Ok(config)
+    }
+
+    fn check(&self) -> Result<(), Error> {
+        let value = |key: &str, value: String, reason| Err(Error::Value { key: key.into(), value, reason });
+        if !(1.0..=10.0).contains(&self.hls.segment_s) {
+            return value("hls.segment_s", self.hls.segment_s.to_string(), "1 to 10 seconds");
+        }
+        if !(1..=20).contains(&self.hls.parts_per_segment) {
+            return value("hls.parts_per_segment", self.hls.parts_per_segment.to_string(), "1 to 20");
+        }
+        if !(6..=900).contains(&self.hls.window_segments) {
+            return value("hls.window_segments", self.hls.window_segments.to_string(), "6 to 900");
+        }
+        if self.ingest.jitter_ms > 5000 {
+            return value("ingest.jitter_ms", self.ingest.jitter_ms.to_string(), "at most 5000");
+        }
+        if let Some(url) = &self.public_url
+            && !(url.starts_with("http://") || url.starts_with("https://"))
+        {
+            return value("public_url", url.clone(), "an address that starts with http:// or https://");
+        }
+        for (key, secret) in [("admin_token", &self.admin_token), ("stream_key", &self.stream_key)] {
+            if secret.as_ref().is_some_and(|secret| secret.len() < 4 || secret.len() > 200) {
+                return value(key, "(hidden)".into(), "4 to 200 characters");
+            }
+        }
+        Ok(())
+    }
+}
+
+fn read_file(path: &Path) -> Result<File, Error> {
+    let text = std::fs::read_to_string(path).map_err(|source| Error::Read { path: path.into(), source })?;
+    toml::from_str(&text).map_err(|error| Error::Parse { path: path.into(), detail: error.to_string() })
+}
+
+fn channel_from(name: String, file: ChannelFile) -> Result<Channel, Error> {
+    let bad = |key: &str, value: String, reason| Error::Value {
+        key: format!("channels.{name}{key}"),
+        value,
+        reason,
+    };
+    let is_plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
+    if name.is_empty() || name.len() > 40 || !name.chars().all(is_plain) {
+        return Err(bad("", name.clone(), "1 to 40 of a-z, 0-9 and -"));
+    }
+    let fps = file.fps.unwrap_or_else(|| "30".into());
+    let rate = parse_rate(&fps).ok_or_else(|| bad(".fps", fps, "such as \"25\" or \"30000/1001\", up to 60"))?;
+    let canvas = Canvas { width: file.width.unwrap_or(1280), height: file.height.unwrap_or(720), rate };
+    for (key, size) in [(".width", canvas.width), (".height", canvas.height)] {
+        if size % 2 != 0 || !(128..=3840).contains(&size) {
+            return Err(bad(key, size.to_string(), "even, 128 to 3840"));
+        }
+    }
+    let video_kbps = file.video_kbps.unwrap_or_else(|| default_kbps(canvas));
+    if !(100..=50_000).contains(&video_kbps) {
+        return Err(bad(".video_kbps", video_kbps.to_string(), "100 to 50000"));
+    }
+    let audio_kbps = file.audio_kbps.unwrap_or(128);
+    if !(32..=320).contains(&audio_kbps) {
+        return Err(bad(".audio_kbps", audio_kbps.to_string(), "32 to 320"));
+    }
+    let preset = file.preset.unwrap_or_else(|| "veryfast".into());
+    const PRESETS: [&str; 6] = ["ultrafast", "superfast", "veryfast", "faster", "fast", "medium"];
+    if !PRESETS.contains(&preset.as_str()) {
+        return Err(bad(".preset", preset, "ultrafast, superfast, veryfast, faster, fast or medium"));
+    }
+    Ok(Channel { name, canvas, video_kbps, audio_kbps, preset })
+}
+
+fn parse_rate(text: &str) -> Option<FrameRate> {
+    let (num, den) = match text.split_once('/') {
+        Some((num, den)) => (num.parse().ok()?, den.parse().ok()?),
+        None => (text.parse().ok()?, 1),
+    };
+    let rate = FrameRate { num, den };
+    ((den == 1 || den == 1001) && (5.0..=60.0).contains(&rate.as_f64())).then_some(rate)
+}
+
+/// Apple's ladder gives 3000 kb/s for 1280x720 at 30; other sizes by their pixels to the power 0.75.
+fn default_kbps(canvas: Canvas) -> u32 {
+    let pixels = f64::from(canvas.width * canvas.height) / f64::from(1280 * 720);
+    let rate = canvas.rate.as_f64() / 30.0;
+    ((3000.0 * pixels.powf(0.75) * rate.powf(0.5) / 50.0).round() * 50.0).max(300.0) as u32
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn file(text: &str) -> Result<Config, Error> {
+        let file = toml::from_str(text)
+            .map_err(|error| Error::Parse { path: "x".into(), detail: error.to_string() })?;
+        Config::merge(Flags::default(), file)
+    }
+
+    #[test]
+    fn flags_win_over_the_file_and_the_file_over_defaults() {
+        let written: File = toml::from_str("http = '127.0.0.1:1'\nrtmp = '127.0.0.1:2'").unwrap();
+        let flags = Flags { http: Some("127.0.0.1:9".parse().unwrap()), ..Flags::default() };
+        let config = Config::merge(flags, written).unwrap();
+        assert_eq!(config.http.port(), 9);
+        assert_eq!(config.rtmp.port(), 2);
+        assert_eq!(config.data_dir, PathBuf::from("data"));
+    }
+
+    #[test]
+    fn an_unknown_key_is_refused_by_name() {
+        let error = file("htpp = '127.0.0.1:1'").unwrap_err();
+        assert!(error.to_string().contains("htpp"), "{error}");
+    }
+
+    #[test]
+    fn a_vertical_channel_stands_beside_main() {
+        let config = file("[channels.shop]\nwidth = 720\nheight = 1280\nfps = '30000/1001'").unwrap();
+        let names: Vec<_> = config.channels.iter().map(|channel| channel.name.as_str()).collect();
+        assert_eq!(names, ["main", "shop"]);
+        assert_eq!(config.channels[1].canvas.height, 1280);
+        assert_eq!(config.channels[1].canvas.rate.den, 1001);
+    }
+
+    #[test]
+    fn bad_values_are_named() {
+        for (text, key) in [
+            ("[channels.main]\nwidth = 1279", "channels.main.width"),
+            ("[channels.main]\nfps = '0'", "channels.main.fps"),
+            ("[channels.main]\npreset = 'fastest'", "channels.main.preset"),
+            ("[hls]\nsegment_s = 0.1", "hls.segment_s"),
+            ("public_url = 'shop.example'", "public_url"),
+        ] {
+            let error = file(text).unwrap_err().to_string();
+            assert!(error.contains(key), "{error}");
+        }
+    }
+}

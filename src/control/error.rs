@@ -1,0 +1,126 @@
+//! One table from what went wrong to obs-websocket's status codes and HTTP's. Pure.
+//!
+//! Source: obs-websocket 5, `RequestStatus`.
+
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Response};
+use serde::Serialize;
+use serde_json::json;
+
+use crate::director;
+use crate::state;
+
+/// The kinds that clients can tell apart.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// No request type.
+    MissingType,
+    /// A request that is not known.
+    UnknownType,
+    /// A field is not there.
+    MissingField,
+    /// A field has the wrong type or a value that cannot be used.
+    BadField,
+    /// What it names is not there.
+    NotFound,
+    /// It does not fit the present state.
+    Conflict,
+    /// It failed here.
+    Failed,
+}
+
+impl Kind {
+    /// obs-websocket's code.
+    pub fn code(self) -> u16 {
+        match self {
+            Self::MissingType => 203,
+            Self::UnknownType => 204,
+            Self::MissingField => 300,
+            Self::BadField => 400,
+            Self::NotFound => 600,
+            Self::Conflict => 604,
+            Self::Failed => 702,
+        }
+    }
+
+    fn status(self) -> StatusCode {
+        match self {
+            Self::MissingType | Self::MissingField | Self::BadField => StatusCode::BAD_REQUEST,
+            Self::UnknownType | Self::NotFound => StatusCode::NOT_FOUND,
+            Self::Conflict => StatusCode::CONFLICT,
+            Self::Failed => StatusCode::INTERNAL_SERVER_ERROR,
+        }
+    }
+}
+
+/// Why a request was refused, for a client.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{detail}")]
+pub struct Error {
+    /// Which kind.
+    pub kind: Kind,
+    /// The field at fault, as on the wire.
+    pub field: Option<String>,
+    /// The field and the reason.
+    pub detail: String,
+}
+
+impl Error {
+    /// An error about `field`.
+    pub fn field(kind: Kind, field: &str, reason: impl std::fmt::Display) -> Self {
+        Self { kind, field: Some(field.to_owned()), detail: format!("{field}: {reason}") }
+    }
+
+    /// An error that is not about a field.
+    pub fn plain(kind: Kind, detail: impl std::fmt::Display) -> Self {
+        Self { kind, field: None, detail: detail.to_string() }
+    }
+}
+
+impl From<director::Error> for Error {
+    fn from(error: director::Error) -> Self {
+        let (kind, field) = match &error {
+            director::Error::Refused(refusal) => {
+                let kind = match refusal {
+                    state::Error::Field { .. } => Kind::BadField,
+                    state::Error::NotFound { .. } => Kind::NotFound,
+                    state::Error::Conflict { .. } => Kind::Conflict,
+                };
+                (kind, Some(refusal.field().to_owned()))
+            }
+            director::Error::Stale { .. } => (Kind::Conflict, Some("ifRev".into())),
+            director::Error::Store(cause) => {
+                tracing::error!("{error}: {cause}");
+                (Kind::Failed, None)
+            }
+            director::Error::Stopped => (Kind::Failed, None),
+        };
+        Self { kind, field, detail: error.to_string() }
+    }
+}
+
+#[derive(Serialize)]
+struct Problem<'a> {
+    title: &'static str,
+    status: u16,
+    detail: &'a str,
+    code: u16,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    field: Option<&'a str>,
+}
+
+/// A problem document. Source: RFC 9457.
+impl IntoResponse for Error {
+    fn into_response(self) -> Response {
+        let status = self.kind.status();
+        let problem = Problem {
+            title: status.canonical_reason().unwrap_or("error"),
+            status: status.as_u16(),
+            detail: &self.detail,
+            code: self.kind.code(),
+            field: self.field.as_deref(),
+        };
+        let body = serde_json::to_string(&problem).unwrap_or_else(|_| json!({ "status": 500 }).to_string());
+        (status, [("content-type", "application/problem+json")], body).into_response()
+    }
+}

@@ -1,0 +1,144 @@
+//! Products from `DATA_DIR/import/products.json`: a list in the API's own words, pictures by path or address.
+//!
+//! The file is the server owner's own, so addresses in it are fetched; with limits on time and bytes. A row
+//! with a mistake is reported by number and left out; the others are taken. A picture that cannot be had
+//! leaves the product with a placeholder and a line in the report.
+
+use std::io::Read;
+use std::path::{Component, Path, PathBuf};
+use std::time::Duration;
+
+use serde::Serialize;
+use serde_json::Value;
+
+use super::{Doors, message};
+use crate::director::Order;
+use crate::state::{Card, Command, Slot};
+use crate::store::pictures::MOST_BYTES;
+
+const FETCH_LIMIT: Duration = Duration::from_secs(15);
+const MOST_FILE: u64 = 16 * 1024 * 1024;
+
+/// What an import did.
+#[derive(Debug, Default, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Report {
+    /// Products taken.
+    pub taken: usize,
+    /// What was wrong, row by row.
+    pub problems: Vec<String>,
+}
+
+/// Why there is nothing to import.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The file.
+    #[error("{path} cannot be read: {detail}")]
+    File {
+        /// Which.
+        path: PathBuf,
+        /// Why.
+        detail: String,
+    },
+}
+
+/// Whether there is a file to import.
+pub fn is_there(import_dir: &Path) -> bool {
+    import_dir.join("products.json").exists()
+}
+
+/// Imports the file. A product without a card gets one of the same name.
+///
+/// # Errors
+/// [`Error::File`] when the file is not there or not a list.
+pub async fn run(doors: &Doors) -> Result<Report, Error> {
+    let rows = read(&doors.import_dir)?;
+    let mut report = Report::default();
+    for (n, row) in rows.into_iter().enumerate() {
+        match take(doors, row).await {
+            Ok(None) => report.taken += 1,
+            Ok(Some(problem)) => {
+                report.taken += 1;
+                report.problems.push(format!("row {}: {problem}", n + 1));
+            }
+            Err(problem) => report.problems.push(format!("row {}: {problem}", n + 1)),
+        }
+    }
+    Ok(report)
+}
+
+fn read(import_dir: &Path) -> Result<Vec<Value>, Error> {
+    let path = import_dir.join("products.json");
+    let failed = |detail: String| Error::File { path: path.clone(), detail };
+    let mut text = String::new();
+    std::fs::File::open(&path)
+        .and_then(|file| file.take(MOST_FILE).read_to_string(&mut text))
+        .map_err(|error| failed(error.to_string()))?;
+    serde_json::from_str(&text).map_err(|error| failed(format!("it is not a list of products: {error}")))
+}
+
+/// Takes a row; returns what was wrong with its picture, if anything.
+async fn take(doors: &Doors, mut row: Value) -> Result<Option<String>, String> {
+    let source = match row.as_object_mut().and_then(|fields| fields.remove("image")) {
+        None | Some(Value::Null) => None,
+        Some(Value::String(source)) => Some(source),
+        Some(_) => return Err("image: it is not a path or an address".into()),
+    };
+    let action = message::read("PutProduct", Some(row)).map_err(|error| error.to_string())?;
+    let message::Action::Change(Order { command: Command::PutProduct(mut product), .. }) = action else {
+        return Err("it is not a product".into());
+    };
+    let mut problem = None;
+    if let Some(source) = source {
+        let (pictures, directory) = (doors.pictures.clone(), doors.import_dir.clone());
+        let added = tokio::task::spawn_blocking(move || {
+            let bytes = fetch(&directory, &source)?;
+            pictures.add(&bytes).map_err(|error| format!("{source}: {error}"))
+        });
+        match added.await {
+            Ok(Ok(image)) => product.image = Some(image),
+            Ok(Err(error)) => problem = Some(format!("image: {error}")),
+            Err(error) => problem = Some(format!("image: {error}")),
+        }
+    }
+    let sku = product.sku.clone();
+    doors.director.apply(Command::PutProduct(product)).await.map_err(|error| error.to_string())?;
+    if !doors.director.state().cards.values().any(|card| card.sku == sku) {
+        let card =
+            Card { id: sku.clone(), template: "product".into(), sku, slot: Slot::default(), title: None };
+        doors.director.apply(Command::PutCard(card)).await.map_err(|error| error.to_string())?;
+    }
+    Ok(problem)
+}
+
+fn fetch(directory: &Path, source: &str) -> Result<Vec<u8>, String> {
+    let mut bytes = Vec::new();
+    let failed = |error: &dyn std::fmt::Display| format!("{source}: {error}");
+    if source.starts_with("http://") || source.starts_with("https://") {
+        let agent = ureq::Agent::config_builder().timeout_global(Some(FETCH_LIMIT)).build().new_agent();
+        let mut response = agent.get(source).call().map_err(|error| failed(&error))?;
+        let body = response.body_mut().as_reader();
+        body.take(MOST_BYTES as u64 + 1).read_to_end(&mut bytes).map_err(|error| failed(&error))?;
+    } else {
+        let path = Path::new(source);
+        // Inside the directory only: a list from elsewhere must not read the server's other files.
+        if path.components().any(|part| !matches!(part, Component::Normal(_) | Component::CurDir)) {
+            return Err(failed(&"a path inside the import directory is wanted"));
+        }
+        let file = std::fs::File::open(directory.join(path)).map_err(|error| failed(&error))?;
+        file.take(MOST_BYTES as u64 + 1).read_to_end(&mut bytes).map_err(|error| failed(&error))?;
+    }
+    Ok(bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_path_cannot_leave_the_directory() {
+        for source in ["../secret.png", "/etc/passwd", "a/../../b"] {
+            assert!(fetch(Path::new("/tmp"), source).unwrap_err().contains("inside"), "{source}");
+        }
+    }
+}

@@ -1,0 +1,236 @@
+//! Requests by name: from `requestType` and `requestData` to what is to be done. Pure.
+//!
+//! The same table serves the WebSocket and REST, so a field has one name and one meaning. Fields that a
+//! request does not know are refused by name: a misspelt price must not pass as no price.
+
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+use serde_json::{Map, Value};
+
+use super::error::{Error, Kind};
+use crate::director::Order;
+use crate::state::{Card, Command, Patch, Product, Slot};
+
+/// What a request asks for.
+#[derive(Debug, Clone)]
+pub enum Action {
+    /// The whole state.
+    GetState,
+    /// What this server is and can.
+    GetVersion,
+    /// Change something.
+    Change(Order),
+    /// Read the import directory.
+    Import,
+}
+
+/// Every request, for `GetVersion`.
+pub const REQUESTS: [&str; 15] = [
+    "GetVersion",
+    "GetState",
+    "ShowCard",
+    "HideCard",
+    "ToggleCard",
+    "UpdateCard",
+    "SetPrice",
+    "SetStock",
+    "ClearAll",
+    "PutProduct",
+    "RemoveProduct",
+    "PutCard",
+    "RemoveCard",
+    "SetImage",
+    "ImportProducts",
+];
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+struct CardIn {
+    card_id: String,
+    #[serde(default = "main_channel")]
+    channel: String,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+struct CardOnly {
+    card_id: String,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+struct CardPatch {
+    card_id: String,
+    #[serde(default)]
+    title: Patch<String>,
+    #[serde(default)]
+    slot: Option<Slot>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+struct Price {
+    sku: String,
+    #[serde(default)]
+    price_minor: Option<i64>,
+    #[serde(default)]
+    old_price_minor: Patch<i64>,
+    #[serde(default)]
+    currency: Option<String>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+struct Stock {
+    sku: String,
+    stock: Option<u32>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+struct Image {
+    sku: String,
+    image: Option<String>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+struct Sku {
+    sku: String,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+struct Clear {
+    #[serde(default)]
+    channel: Option<String>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+struct Nothing {}
+
+fn main_channel() -> String {
+    "main".into()
+}
+
+/// Reads a request. `ifRev` and `idempotencyKey` may stand in the data of every change.
+///
+/// # Errors
+/// [`Error`], naming the field.
+pub fn read(request_type: &str, data: Option<Value>) -> Result<Action, Error> {
+    let mut data = match data {
+        None | Some(Value::Null) => Map::new(),
+        Some(Value::Object(data)) => data,
+        Some(_) => return Err(Error::field(Kind::BadField, "requestData", "it is not an object")),
+    };
+    let if_rev = take(&mut data, "ifRev")?;
+    let idempotency_key = take(&mut data, "idempotencyKey")?;
+    let command = match request_type {
+        "GetState" => return fields::<Nothing>(data).map(|_| Action::GetState),
+        "GetVersion" => return fields::<Nothing>(data).map(|_| Action::GetVersion),
+        "ImportProducts" => return fields::<Nothing>(data).map(|_| Action::Import),
+        "ShowCard" => fields(data).map(|CardIn { card_id, channel }| Command::ShowCard { card_id, channel })?,
+        "HideCard" => fields(data).map(|CardIn { card_id, channel }| Command::HideCard { card_id, channel })?,
+        "ToggleCard" => fields(data).map(|CardIn { card_id, channel }| Command::ToggleCard { card_id, channel })?,
+        "UpdateCard" => fields(data)
+            .map(|CardPatch { card_id, title, slot }| Command::UpdateCard { card_id, title, slot })?,
+        "SetPrice" => fields(data).map(|Price { sku, price_minor, old_price_minor, currency }| {
+            Command::SetPrice { sku, price_minor, old_price_minor, currency }
+        })?,
+        "SetStock" => fields(data).map(|Stock { sku, stock }| Command::SetStock { sku, stock })?,
+        "SetImage" => fields(data).map(|Image { sku, image }| Command::SetImage { sku, image })?,
+        "ClearAll" => fields(data).map(|Clear { channel }| Command::ClearAll { channel })?,
+        "PutProduct" => fields::<Product>(data).map(Command::PutProduct)?,
+        "RemoveProduct" => fields(data).map(|Sku { sku }| Command::DeleteProduct { sku })?,
+        "PutCard" => fields::<Card>(data).map(Command::PutCard)?,
+        "RemoveCard" => fields(data).map(|CardOnly { card_id }| Command::DeleteCard { card_id })?,
+        "" => return Err(Error::field(Kind::MissingType, "requestType", "it is missing")),
+        other => {
+            let name: String = other.chars().take(60).collect();
+            return Err(Error::field(Kind::UnknownType, "requestType", format!("there is no request {name:?}")));
+        }
+    };
+    Ok(Action::Change(Order { command, if_rev, idempotency_key }))
+}
+
+fn take<T: DeserializeOwned>(data: &mut Map<String, Value>, name: &'static str) -> Result<Option<T>, Error> {
+    match data.remove(name) {
+        None | Some(Value::Null) => Ok(None),
+        Some(value) => serde_json::from_value(value)
+            .map(Some)
+            .map_err(|error| Error::field(Kind::BadField, name, error)),
+    }
+}
+
+fn fields<T: DeserializeOwned>(data: Map<String, Value>) -> Result<T, Error> {
+    serde_path_to_error::deserialize(Value::Object(data)).map_err(|error| {
+        let (path, message) = (error.path().to_string(), error.inner().to_string());
+        let quoted = message.split('`').nth(1).unwrap_or_default();
+        if message.starts_with("missing field") {
+            Error::field(Kind::MissingField, quoted, "it is missing")
+        } else if message.starts_with("unknown field") {
+            Error::field(Kind::BadField, quoted, "there is no such field here")
+        } else {
+            Error::field(Kind::BadField, &path, message)
+        }
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn command(request_type: &str, data: Value) -> Command {
+        match read(request_type, Some(data)).unwrap() {
+            Action::Change(order) => order.command,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn the_channel_is_main_unless_said() {
+        let wanted = Command::ShowCard { card_id: "a".into(), channel: "main".into() };
+        assert_eq!(command("ShowCard", json!({ "cardId": "a" })), wanted);
+    }
+
+    #[test]
+    fn null_empties_and_absence_keeps() {
+        let read = |data| match command("SetPrice", data) {
+            Command::SetPrice { old_price_minor, .. } => old_price_minor,
+            other => panic!("{other:?}"),
+        };
+        assert_eq!(read(json!({ "sku": "x" })), Patch::Keep);
+        assert_eq!(read(json!({ "sku": "x", "oldPriceMinor": null })), Patch::Clear);
+        assert_eq!(read(json!({ "sku": "x", "oldPriceMinor": 5 })), Patch::Set(5));
+    }
+
+    #[test]
+    fn every_mistake_names_its_field() {
+        for (request_type, data, kind, field) in [
+            ("ShowCard", json!({}), Kind::MissingField, "cardId"),
+            ("ShowCard", json!({ "cardId": 5 }), Kind::BadField, "cardId"),
+            ("ShowCard", json!({ "cardId": "a", "chanel": "x" }), Kind::BadField, "chanel"),
+            ("SetPrice", json!({ "sku": "a", "priceMinor": 19.99 }), Kind::BadField, "priceMinor"),
+            ("SetPrice", json!({ "sku": "a", "oldPriceMinor": "x" }), Kind::BadField, "oldPriceMinor"),
+            ("UpdateCard", json!({ "cardId": "a", "slot": "middle" }), Kind::BadField, "slot"),
+            ("ClearAll", json!({ "ifRev": "x" }), Kind::BadField, "ifRev"),
+            ("Nonsense", json!({}), Kind::UnknownType, "requestType"),
+            ("", json!({}), Kind::MissingType, "requestType"),
+            ("GetState", json!([1]), Kind::BadField, "requestData"),
+        ] {
+            let error = read(request_type, Some(data)).unwrap_err();
+            assert_eq!((error.kind, error.field.as_deref()), (kind, Some(field)), "{error}");
+        }
+    }
+
+    #[test]
+    fn every_listed_request_is_known() {
+        for request in REQUESTS {
+            if let Err(error) = read(request, None) {
+                assert_ne!(error.kind, Kind::UnknownType, "{request}");
+            }
+        }
+    }
+}

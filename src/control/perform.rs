@@ -1,0 +1,61 @@
+//! Does what a request asks for and answers in the wire's words, for both doors alike.
+
+use serde_json::{Value, json};
+
+use super::error::{Error, Kind};
+use super::message::{Action, REQUESTS};
+use super::{Doors, import};
+use crate::time::WallTime;
+
+/// Does `action` and returns the answer's data.
+///
+/// # Errors
+/// [`Error`]; nothing has changed then.
+pub async fn perform(doors: &Doors, action: Action) -> Result<Value, Error> {
+    match action {
+        Action::GetState => Ok(snapshot(doors)),
+        Action::GetVersion => Ok(json!({
+            "vitrineVersion": env!("CARGO_PKG_VERSION"),
+            // The words that obs-websocket clients look for.
+            "obsVersion": "0.0.0",
+            "obsWebSocketVersion": "5.5.0",
+            "rpcVersion": 1,
+            "availableRequests": REQUESTS,
+            "supportedImageFormats": ["png"],
+            "platform": std::env::consts::OS,
+            "platformDescription": "Vitrine",
+        })),
+        Action::Change(order) => {
+            let rev = doors.director.apply(order).await?;
+            Ok(json!({ "rev": rev }))
+        }
+        Action::Import => {
+            let report = import::run(doors).await.map_err(|error| Error::plain(Kind::BadField, error))?;
+            Ok(serde_json::to_value(report).unwrap_or_default())
+        }
+    }
+}
+
+/// Everything that a client needs to draw itself: the state, who publishes, what viewers see.
+pub fn snapshot(doors: &Doors) -> Value {
+    let state = doors.director.state();
+    let mut snapshot = serde_json::to_value(&*state).unwrap_or_default();
+    let channels: Vec<Value> = doors.status.keys().map(|name| channel(doors, name)).collect();
+    if let Value::Object(fields) = &mut snapshot {
+        fields.insert("channels".into(), channels.into());
+        fields.insert("now".into(), json!(WallTime::now()));
+    }
+    snapshot
+}
+
+/// A channel's status by name.
+pub fn channel(doors: &Doors, name: &str) -> Value {
+    let status = doors.status.get(name).map(|status| status.borrow().clone()).unwrap_or_default();
+    let mut value = serde_json::to_value(status).unwrap_or_default();
+    if let Value::Object(fields) = &mut value {
+        fields.insert("id".into(), name.into());
+        fields.insert("hls".into(), format!("/live/{name}/index.m3u8").into());
+        fields.insert("watch".into(), format!("/watch/{name}").into());
+    }
+    value
+}

@@ -1,0 +1,299 @@
+//! `/ws`: obs-websocket 5's envelope, so that its clients work as ours: Hello, Identify with the password,
+//! then requests and events.
+//!
+//! Beyond obs-websocket: every event and answer carries the state's revision (`rev`), and right after
+//! Identified a `StateSnapshot` event carries everything. Source: obs-websocket, docs/generated/protocol.md.
+
+use std::time::Duration;
+
+use axum::extract::State;
+use axum::extract::ws::{CloseFrame, Message, WebSocket, WebSocketUpgrade};
+use axum::response::Response;
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use serde::Deserialize;
+use serde_json::{Value, json};
+use sha2::{Digest, Sha256};
+use tokio::sync::{broadcast, mpsc};
+
+use super::error::Error;
+use super::{Doors, message, perform};
+use crate::director::Event;
+use crate::id;
+
+/// A message larger than this closes the connection.
+const MOST_BYTES: usize = 256 * 1024;
+/// Requests in one batch.
+const MOST_BATCH: usize = 200;
+/// From the connection to Identify.
+const IDENTIFY_LIMIT: Duration = Duration::from_secs(10);
+/// How long a client may take to read.
+const SEND_LIMIT: Duration = Duration::from_secs(10);
+/// Status messages that wait for a client; more are left out, the next says more.
+const STATUS: usize = 16;
+/// Our own subprotocol beside obs-websocket's; both carry the same JSON.
+const PROTOCOLS: [&str; 2] = ["vitrine.json", "obswebsocket.json"];
+
+/// obs-websocket's event category "general"; it covers all of ours.
+const INTENT: u32 = 1;
+
+/// Why a connection is closed, as obs-websocket numbers it.
+#[derive(Debug, Clone, Copy)]
+enum Close {
+    Decode = 4002,
+    MissingField = 4003,
+    UnknownOp = 4006,
+    NotIdentified = 4007,
+    AlreadyIdentified = 4008,
+    Authentication = 4009,
+    RpcVersion = 4010,
+}
+
+#[derive(Deserialize)]
+struct Frame {
+    op: u8,
+    #[serde(default)]
+    d: Value,
+}
+
+/// Upgrades the request.
+pub async fn upgrade(State(doors): State<Doors>, upgrade: WebSocketUpgrade) -> Response {
+    upgrade.protocols(PROTOCOLS).max_message_size(MOST_BYTES).on_upgrade(move |socket| async move {
+        let stop = doors.stop.clone();
+        tokio::select! {
+            () = stop.cancelled() => {}
+            () = Session { doors, socket }.run() => {}
+        }
+    })
+}
+
+struct Session {
+    doors: Doors,
+    socket: WebSocket,
+}
+
+/// How a session ends: `None` when the peer went away.
+type Ended = Option<(Close, String)>;
+
+impl Session {
+    async fn run(mut self) {
+        if let Err(Some((close, reason))) = self.serve().await {
+            tracing::debug!("a control connection is closed: {reason}");
+            let frame = CloseFrame { code: close as u16, reason: reason.into() };
+            let _ = tokio::time::timeout(SEND_LIMIT, self.socket.send(Message::Close(Some(frame)))).await;
+        }
+    }
+
+    async fn serve(&mut self) -> Result<(), Ended> {
+        let (salt, challenge) = (id::nonce(), id::nonce());
+        let hello = json!({
+            "obsStudioVersion": "0.0.0",
+            "obsWebSocketVersion": "5.5.0",
+            "vitrineVersion": env!("CARGO_PKG_VERSION"),
+            "rpcVersion": 1,
+            "authentication": { "challenge": challenge, "salt": salt },
+        });
+        self.send(0, hello).await?;
+        let expected = authentication(&self.doors.token, &salt, &challenge);
+        let mut intents = tokio::time::timeout(IDENTIFY_LIMIT, self.identify(&expected))
+            .await
+            .map_err(|_| Some((Close::NotIdentified, "no Identify in time".to_owned())))??;
+        // Subscribed before the snapshot is taken: nothing between the two is lost.
+        let mut events = self.doors.director.events();
+        let mut status = self.follow_status();
+        self.send(2, json!({ "negotiatedRpcVersion": 1 })).await?;
+        self.snapshot(intents).await?;
+        loop {
+            tokio::select! {
+                incoming = self.socket.recv() => match incoming {
+                    Some(Ok(message)) => self.incoming(message, &mut intents).await?,
+                    _ => return Ok(()),
+                },
+                event = events.recv() => match event {
+                    Ok(event) => self.event(&event, intents).await?,
+                    // Too slow for the events: the whole state, and on from there.
+                    Err(broadcast::error::RecvError::Lagged(_)) => self.snapshot(intents).await?,
+                    Err(broadcast::error::RecvError::Closed) => return Ok(()),
+                },
+                Some(channel) = status.recv() => {
+                    let data = perform::channel(&self.doors, &channel);
+                    self.send_event(intents, "ChannelStatusChanged", data).await?;
+                }
+            }
+        }
+    }
+
+    async fn identify(&mut self, expected: &str) -> Result<u32, Ended> {
+        let frame = loop {
+            match self.socket.recv().await {
+                Some(Ok(Message::Text(text))) => break parse(&text)?,
+                Some(Ok(Message::Binary(_))) => return Err(Some((Close::Decode, "text frames only".into()))),
+                Some(Ok(Message::Ping(_) | Message::Pong(_))) => {}
+                _ => return Err(None),
+            }
+        };
+        if frame.op != 1 {
+            return Err(Some((Close::NotIdentified, "Identify comes first".into())));
+        }
+        match frame.d.get("rpcVersion").map(Value::as_u64) {
+            None => return Err(Some((Close::MissingField, "rpcVersion is missing".into()))),
+            Some(Some(1)) => {}
+            Some(_) => return Err(Some((Close::RpcVersion, "rpcVersion 1 is spoken here".into()))),
+        }
+        let given = frame.d.get("authentication").and_then(Value::as_str).unwrap_or_default();
+        if !id::secrets_match(given, expected) {
+            return Err(Some((Close::Authentication, "the password is not right".into())));
+        }
+        Ok(intents_of(&frame.d))
+    }
+
+    /// Tells which channel's status changed, as far as the client keeps up.
+    fn follow_status(&self) -> mpsc::Receiver<String> {
+        let (sender, receiver) = mpsc::channel(STATUS);
+        for (channel, status) in self.doors.status.iter() {
+            let (channel, mut status, sender) = (channel.clone(), status.clone(), sender.clone());
+            tokio::spawn(async move {
+                status.borrow_and_update();
+                while status.changed().await.is_ok() {
+                    match sender.try_send(channel.clone()) {
+                        Ok(()) | Err(mpsc::error::TrySendError::Full(_)) => {}
+                        Err(mpsc::error::TrySendError::Closed(_)) => return,
+                    }
+                }
+            });
+        }
+        receiver
+    }
+
+    async fn incoming(&mut self, message: Message, intents: &mut u32) -> Result<(), Ended> {
+        let text = match message {
+            Message::Text(text) => text,
+            Message::Binary(_) => return Err(Some((Close::Decode, "text frames only".into()))),
+            Message::Ping(_) | Message::Pong(_) => return Ok(()),
+            Message::Close(_) => return Err(None),
+        };
+        let frame = parse(&text)?;
+        match frame.op {
+            1 => Err(Some((Close::AlreadyIdentified, "already identified".into()))),
+            3 => {
+                *intents = intents_of(&frame.d);
+                self.send(2, json!({ "negotiatedRpcVersion": 1 })).await
+            }
+            6 => {
+                let answer = request(&self.doors, &frame.d).await;
+                self.send(7, answer).await
+            }
+            8 => self.batch(&frame.d).await,
+            other => Err(Some((Close::UnknownOp, format!("op {other} is not known")))),
+        }
+    }
+
+    /// Requests one after another, in order (execution type 0, the only one that makes sense here).
+    async fn batch(&mut self, d: &Value) -> Result<(), Ended> {
+        let halts = d.get("haltOnFailure").and_then(Value::as_bool).unwrap_or(false);
+        let requests = d.get("requests").and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
+        let mut results = Vec::new();
+        for one in requests.iter().take(MOST_BATCH) {
+            let result = request(&self.doors, one).await;
+            let has_failed = result["requestStatus"]["result"] == json!(false);
+            results.push(result);
+            if has_failed && halts {
+                break;
+            }
+        }
+        let request_id = d.get("requestId").cloned().unwrap_or_default();
+        self.send(9, json!({ "requestId": request_id, "results": results })).await
+    }
+
+    async fn snapshot(&mut self, intents: u32) -> Result<(), Ended> {
+        let data = perform::snapshot(&self.doors);
+        self.send_event(intents, "StateSnapshot", data).await
+    }
+
+    async fn event(&mut self, event: &Event, intents: u32) -> Result<(), Ended> {
+        for change in &event.changes {
+            let Ok(Value::Object(mut change)) = serde_json::to_value(change) else { continue };
+            let mut data = change.remove("eventData").unwrap_or_default();
+            let name = change.remove("eventType").unwrap_or_default();
+            if let Value::Object(fields) = &mut data {
+                fields.insert("rev".into(), event.rev.into());
+                let times = event.programme.iter().map(|(channel, time)| (channel.clone(), time.as_millis().into()));
+                fields.insert("programmeMs".into(), Value::Object(times.collect()));
+            }
+            self.send_event(intents, name.as_str().unwrap_or_default(), data).await?;
+        }
+        Ok(())
+    }
+
+    async fn send_event(&mut self, intents: u32, name: &str, data: Value) -> Result<(), Ended> {
+        if intents & INTENT == 0 {
+            return Ok(());
+        }
+        self.send(5, json!({ "eventType": name, "eventIntent": INTENT, "eventData": data })).await
+    }
+
+    async fn send(&mut self, op: u8, d: Value) -> Result<(), Ended> {
+        let text = json!({ "op": op, "d": d }).to_string();
+        match tokio::time::timeout(SEND_LIMIT, self.socket.send(Message::Text(text.into()))).await {
+            Ok(Ok(())) => Ok(()),
+            _ => Err(None),
+        }
+    }
+}
+
+async fn request(doors: &Doors, d: &Value) -> Value {
+    let request_type = d.get("requestType").and_then(Value::as_str).unwrap_or_default();
+    let outcome = match message::read(request_type, d.get("requestData").cloned()) {
+        Ok(action) => perform::perform(doors, action).await,
+        Err(error) => Err(error),
+    };
+    answer(request_type, d.get("requestId"), outcome)
+}
+
+fn parse(text: &str) -> Result<Frame, Ended> {
+    serde_json::from_str(text).map_err(|error| Some((Close::Decode, format!("not an obs-websocket message: {error}"))))
+}
+
+fn intents_of(d: &Value) -> u32 {
+    d.get("eventSubscriptions").and_then(Value::as_u64).map_or(u32::MAX, |intents| intents as u32)
+}
+
+fn answer(request_type: &str, request_id: Option<&Value>, outcome: Result<Value, Error>) -> Value {
+    let request_id = request_id.cloned().unwrap_or_default();
+    match outcome {
+        Ok(data) => json!({
+            "requestType": request_type,
+            "requestId": request_id,
+            "requestStatus": { "result": true, "code": 100 },
+            "responseData": data,
+        }),
+        Err(error) => json!({
+            "requestType": request_type,
+            "requestId": request_id,
+            "requestStatus": { "result": false, "code": error.kind.code(), "comment": error.detail },
+            "responseData": { "field": error.field },
+        }),
+    }
+}
+
+/// base64(sha256(base64(sha256(password + salt)) + challenge)).
+pub fn authentication(password: &str, salt: &str, challenge: &str) -> String {
+    let secret = STANDARD.encode(Sha256::digest(format!("{password}{salt}")));
+    STANDARD.encode(Sha256::digest(format!("{secret}{challenge}")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_password_is_proven_as_obs_websocket_says() {
+        // The worked example of its documentation.
+        let proof = authentication(
+            "supersecretpassword",
+            "lM1GncleQOaCu9lT1yeUZhFYnqhsLLP1G5lAGo3ixaI=",
+            "+IxH4CnCiqpX1rM9scsNynZzbOe4KhDeYcTNS3PDaeY=",
+        );
+        assert_eq!(proof, "1Ct943GAT+6YQUUX47Ia/ncufilbe6+oD6lY+5kaCu4=");
+    }
+}

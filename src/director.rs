@@ -1,0 +1,219 @@
+//! Owns the [`State`]: the only one who changes it.
+//!
+//! A command is checked by the rules, saved, then shown, in this order, so that viewers never see what a
+//! crash would undo. The director has a thread of its own, because the store blocks. Everybody else has a
+//! [`DirectorHandle`], snapshots and events.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use tokio::sync::{broadcast, mpsc, oneshot, watch};
+
+use crate::state::{self, Change, Command, Moment, State};
+use crate::store::{self, AiringRecord, Store};
+
+/// Commands waiting; when it is full, `apply` waits, so an operator feels the pressure rather than
+/// losing a cue.
+const COMMANDS: usize = 64;
+/// Events kept for a slow client; one that falls further behind is told to read the state anew.
+const EVENTS: usize = 256;
+/// Idempotency keys remembered.
+const KEYS: usize = 512;
+
+/// Why a command failed.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The rules.
+    #[error(transparent)]
+    Refused(#[from] state::Error),
+    /// The state has changed since the client looked.
+    #[error("ifRev: the state is at revision {now}, not {wanted}")]
+    Stale {
+        /// The present revision.
+        now: u64,
+        /// The one that the command was made for.
+        wanted: u64,
+    },
+    /// It could not be saved, so it was not done.
+    #[error("the change could not be saved, so it was not made")]
+    Store(#[from] store::Error),
+    /// The server is stopping.
+    #[error("the server is stopping")]
+    Stopped,
+}
+
+/// A command and its conditions.
+#[derive(Debug, Clone)]
+pub struct Order {
+    /// What to do.
+    pub command: Command,
+    /// Only if the state is still at this revision.
+    pub if_rev: Option<u64>,
+    /// Do it once only, however often this key comes.
+    pub idempotency_key: Option<String>,
+}
+
+impl From<Command> for Order {
+    fn from(command: Command) -> Self {
+        Self { command, if_rev: None, idempotency_key: None }
+    }
+}
+
+/// One revision's changes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Event {
+    /// The revision that they made.
+    pub rev: u64,
+    /// In order.
+    pub changes: Vec<Change>,
+    /// The moment of the command in each channel's programme time.
+    pub programme: std::collections::BTreeMap<String, crate::time::MediaTime>,
+}
+
+enum Request {
+    Apply(Order, oneshot::Sender<Result<u64, Error>>),
+    Resolve(String, oneshot::Sender<Result<Option<AiringRecord>, Error>>),
+    NoteSegment(String, u64, Option<crate::time::WallTime>),
+}
+
+/// Asks the director. Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct DirectorHandle {
+    requests: mpsc::Sender<Request>,
+    snapshots: watch::Receiver<Arc<State>>,
+    events: broadcast::Sender<Arc<Event>>,
+}
+
+impl DirectorHandle {
+    /// Does `order` and returns the revision after it.
+    ///
+    /// # Errors
+    /// [`Error`]; nothing has changed then.
+    pub async fn apply(&self, order: impl Into<Order>) -> Result<u64, Error> {
+        let (reply, outcome) = oneshot::channel();
+        self.requests.send(Request::Apply(order.into(), reply)).await.map_err(|_| Error::Stopped)?;
+        outcome.await.map_err(|_| Error::Stopped)?
+    }
+
+    /// The airing that `code` belongs to, past or present.
+    ///
+    /// # Errors
+    /// [`Error::Store`], [`Error::Stopped`].
+    pub async fn resolve(&self, code: String) -> Result<Option<AiringRecord>, Error> {
+        let (reply, outcome) = oneshot::channel();
+        self.requests.send(Request::Resolve(code, reply)).await.map_err(|_| Error::Stopped)?;
+        outcome.await.map_err(|_| Error::Stopped)?
+    }
+
+    /// Notes how far a channel has come. Dropped when the director is busy: the next one says more.
+    pub fn note_segment(&self, channel: &str, segment: u64, live: Option<crate::time::WallTime>) {
+        let _ = self.requests.try_send(Request::NoteSegment(channel.to_owned(), segment, live));
+    }
+
+    /// The present state.
+    pub fn state(&self) -> Arc<State> {
+        self.snapshots.borrow().clone()
+    }
+
+    /// Follows the state.
+    pub fn snapshots(&self) -> watch::Receiver<Arc<State>> {
+        self.snapshots.clone()
+    }
+
+    /// Changes from now on.
+    pub fn events(&self) -> broadcast::Receiver<Arc<Event>> {
+        self.events.subscribe()
+    }
+}
+
+/// Tells the moment of a command: the clocks and fresh ids, which the rules may not make themselves.
+pub type MomentSource = Box<dyn Fn() -> Moment + Send>;
+
+struct Director {
+    state: Arc<State>,
+    store: Box<dyn Store>,
+    moment: MomentSource,
+    snapshots: watch::Sender<Arc<State>>,
+    events: broadcast::Sender<Arc<Event>>,
+    done: VecDeque<(String, u64)>,
+}
+
+/// Loads the state and starts the director's thread, which runs until every handle is dropped.
+///
+/// # Errors
+/// [`store::Error`] when the saved state cannot be read.
+pub fn start(
+    mut store: Box<dyn Store>,
+    channels: Vec<String>,
+    moment: MomentSource,
+) -> Result<DirectorHandle, store::Error> {
+    let mut state = store.load()?;
+    // A channel taken out of the configuration takes its airings along.
+    state.airings.retain(|airing| channels.contains(&airing.channel));
+    state.channels = channels;
+    let state = Arc::new(state);
+    let (requests, mut inbox) = mpsc::channel(COMMANDS);
+    let (snapshots, snapshots_rx) = watch::channel(state.clone());
+    let events = broadcast::Sender::new(EVENTS);
+    let handle = DirectorHandle { requests, snapshots: snapshots_rx, events: events.clone() };
+    let mut director = Director { state, store, moment, snapshots, events, done: VecDeque::new() };
+    std::thread::Builder::new()
+        .name("director".into())
+        .spawn(move || {
+            while let Some(request) = inbox.blocking_recv() {
+                director.handle(request);
+            }
+        })
+        .map_err(|source| store::Error::Directory { path: "the director's thread".into(), source })?;
+    Ok(handle)
+}
+
+impl Director {
+    fn handle(&mut self, request: Request) {
+        match request {
+            Request::Apply(order, reply) => {
+                let outcome = self.change(order);
+                let _ = reply.send(outcome); // the operator may have hung up
+            }
+            Request::Resolve(code, reply) => {
+                let _ = reply.send(self.store.airing(&code).map_err(Error::from));
+            }
+            Request::NoteSegment(channel, segment, live) => {
+                if let Err(error) = self.store.note_segment(&channel, segment, live) {
+                    tracing::warn!(%channel, "{error}");
+                }
+            }
+        }
+    }
+
+    /// Applies one order: checked, saved, then shown.
+    fn change(&mut self, order: Order) -> Result<u64, Error> {
+        if let Some(key) = &order.idempotency_key
+            && let Some((_, rev)) = self.done.iter().find(|(done, _)| done == key)
+        {
+            return Ok(*rev);
+        }
+        if let Some(wanted) = order.if_rev
+            && wanted != self.state.rev
+        {
+            return Err(Error::Stale { now: self.state.rev, wanted });
+        }
+        let moment = (self.moment)();
+        let (next, changes) = self.state.apply(order.command, &moment)?;
+        let rev = next.rev;
+        if !changes.is_empty() {
+            self.store.save(&next, &changes)?;
+            self.state = Arc::new(next);
+            self.snapshots.send_replace(self.state.clone());
+            let event = Event { rev, changes, programme: moment.programme };
+            let _ = self.events.send(Arc::new(event)); // nobody may be listening
+        }
+        if let Some(key) = order.idempotency_key {
+            self.done.push_back((key, rev));
+            if self.done.len() > KEYS {
+                self.done.pop_front();
+            }
+        }
+        Ok(rev)
+    }
+}

@@ -1,0 +1,177 @@
+//! The programme's raw frames and samples to coded units, in a pipeline that lives as long as its channel.
+//!
+//! The overlay element sits in the same pipeline, before the encoder. Frames arrive exactly one a tick, so
+//! the encoder's own count of frames puts a key frame on every segment's start.
+
+use std::path::Path;
+use std::time::Duration;
+
+use bytes::Bytes;
+use gstreamer as gst;
+use gstreamer_app as gst_app;
+use gstreamer_app::prelude::*;
+use tokio::sync::mpsc;
+
+use crate::config::Channel;
+use crate::media::{AUDIO_HZ, AccessUnit, Kind, Packet};
+use crate::package::grid::{AAC_BLOCK, Grid};
+use crate::pipeline::description::Description;
+use crate::pipeline::raw::{Frame, Sink, Sound};
+use crate::pipeline::{self, Event, Pipeline};
+use crate::time::{MediaTime, Stopwatch};
+
+/// Coded units that wait for the packager. When it is full the encoder waits, and in the end the programme.
+const UNITS: usize = 512;
+/// How long the encoder may take no frame before it counts as stuck.
+const STUCK: Duration = Duration::from_secs(3);
+/// How long to wait between looks at a full queue.
+const RETRY: Duration = Duration::from_millis(2);
+
+/// A running encoder.
+pub struct Encoder {
+    pipeline: Pipeline,
+    /// What its pipeline reports.
+    pub events: mpsc::Receiver<Event>,
+    /// Configurations and units of both tracks, in order within each.
+    pub packets: mpsc::Receiver<Packet>,
+}
+
+/// The way in, for the programme.
+struct Inlet {
+    video: gst_app::AppSrc,
+    audio: gst_app::AppSrc,
+}
+
+impl Encoder {
+    /// Starts an encoder for `channel`. `prepare` may reach into the pipeline before it plays: this is where
+    /// the overlay gets its board.
+    ///
+    /// # Errors
+    /// [`pipeline::Error`] when the description does not fit or an element is missing.
+    pub async fn start(
+        replacements: Option<&Path>,
+        channel: &Channel,
+        grid: &Grid,
+        prepare: impl FnOnce(&Pipeline) -> Result<(), pipeline::Error>,
+    ) -> Result<(Self, std::sync::Arc<dyn Sink>), pipeline::Error> {
+        let pipeline = Description::load("programme", replacements)?.build()?;
+        prepare(&pipeline)?;
+        let encoder = pipeline.element::<gst::Element>("encoder_video")?;
+        encoder.set_property_from_str("speed-preset", &channel.preset);
+        encoder.set_property("bitrate", channel.video_kbps);
+        encoder.set_property("key-int-max", grid.frames_per_segment());
+        let audio_encoder = pipeline.element::<gst::Element>("encoder_audio")?;
+        audio_encoder.set_property("bitrate", channel.audio_kbps as i32 * 1000);
+        let inlet = Inlet { video: pipeline.element("in_video")?, audio: pipeline.element("in_audio")? };
+        inlet.video.set_caps(Some(&video_caps(channel)));
+        inlet.audio.set_caps(Some(&audio_caps()));
+        let (sender, packets) = mpsc::channel(UNITS);
+        deliver(&pipeline.element("out_video")?, Kind::Video, sender.clone());
+        deliver(&pipeline.element("out_audio")?, Kind::Audio, sender);
+        let events = pipeline.events();
+        pipeline.play().await?;
+        Ok((Self { pipeline, events, packets }, std::sync::Arc::new(inlet)))
+    }
+
+    /// Ends it.
+    ///
+    /// # Errors
+    /// [`pipeline::Error::Frozen`].
+    pub async fn stop(self) -> Result<(), pipeline::Error> {
+        drop(self.packets); // an encoder that waits for room is let go
+        self.pipeline.stop().await
+    }
+}
+
+fn video_caps(channel: &Channel) -> gst::Caps {
+    let canvas = channel.canvas;
+    gst::Caps::builder("video/x-raw")
+        .field("format", "I420")
+        .field("width", canvas.width as i32)
+        .field("height", canvas.height as i32)
+        .field("pixel-aspect-ratio", gst::Fraction::new(1, 1))
+        .field("framerate", gst::Fraction::new(canvas.rate.num as i32, canvas.rate.den as i32))
+        .field("colorimetry", "bt709")
+        .field("interlace-mode", "progressive")
+        .build()
+}
+
+fn audio_caps() -> gst::Caps {
+    gst::Caps::builder("audio/x-raw")
+        .field("format", "F32LE")
+        .field("rate", AUDIO_HZ as i32)
+        .field("channels", 2)
+        .field("layout", "interleaved")
+        .field("channel-mask", gst::Bitmask::new(3))
+        .build()
+}
+
+impl Inlet {
+    /// Pushes a buffer; waits a bounded time while the queue is full.
+    fn push(source: &gst_app::AppSrc, most: u64, buffer: gst::Buffer) -> bool {
+        let waiting = Stopwatch::start();
+        while source.current_level_buffers() >= most {
+            if waiting.elapsed() > STUCK {
+                return false;
+            }
+            std::thread::sleep(RETRY);
+        }
+        source.push_buffer(buffer).is_ok()
+    }
+}
+
+impl Sink for Inlet {
+    fn frame(&self, frame: Frame) -> bool {
+        Self::push(&self.video, 4, frame.buffer)
+    }
+
+    fn sound(&self, sound: Sound) -> bool {
+        let bytes: Vec<u8> = sound.samples.iter().flat_map(|sample| sample.to_le_bytes()).collect();
+        let samples = sound.samples.len() as u64 / 2;
+        let mut buffer = gst::Buffer::from_slice(bytes);
+        let fields = buffer.get_mut().expect("a buffer just made is not shared");
+        fields.set_pts(gst::ClockTime::from_nseconds(sound.pts.0));
+        fields.set_duration(gst::ClockTime::from_nseconds(MediaTime::from_ticks(samples, AUDIO_HZ).0));
+        Self::push(&self.audio, 8, buffer)
+    }
+}
+
+/// Sends a track's configuration, whenever it changes, and its units.
+fn deliver(out: &gst_app::AppSink, kind: Kind, packets: mpsc::Sender<Packet>) {
+    let mut known: Option<Bytes> = None;
+    let callbacks = gst_app::AppSinkCallbacks::builder().new_sample(move |out| {
+        let sample = out.pull_sample().map_err(|_| gst::FlowError::Eos)?;
+        let config = sample.caps().and_then(configuration);
+        if config.is_some() && config != known {
+            known.clone_from(&config);
+            let packet = Packet::Config(kind, config.unwrap_or_default());
+            packets.blocking_send(packet).map_err(|_| gst::FlowError::Eos)?;
+        }
+        if let Some(unit) = unit(kind, &sample) {
+            packets.blocking_send(Packet::Unit(unit)).map_err(|_| gst::FlowError::Eos)?;
+        }
+        Ok(gst::FlowSuccess::Ok)
+    });
+    out.set_callbacks(callbacks.build());
+}
+
+fn configuration(caps: &gst::CapsRef) -> Option<Bytes> {
+    let buffer = caps.structure(0)?.get::<gst::Buffer>("codec_data").ok()?;
+    Some(Bytes::copy_from_slice(&buffer.map_readable().ok()?))
+}
+
+fn unit(kind: Kind, sample: &gst::Sample) -> Option<AccessUnit> {
+    let buffer = sample.buffer()?;
+    let data = Bytes::copy_from_slice(&buffer.map_readable().ok()?);
+    // Running time, not the stamp: x264enc moves its stamps by 1000 hours, to have room before zero.
+    let segment = sample.segment()?.downcast_ref::<gst::ClockTime>()?;
+    let pts = MediaTime(segment.to_running_time(buffer.pts()?)?.nseconds());
+    // FFmpeg's AAC encoder puts one block of its own before the sound and stamps it with the sound's time.
+    // Rounded to the sample, because the block before time zero of the channel has no time.
+    let pts = match kind {
+        Kind::Video => pts,
+        Kind::Audio => MediaTime::from_ticks(pts.as_ticks(AUDIO_HZ).checked_sub(u64::from(AAC_BLOCK))?, AUDIO_HZ),
+    };
+    let is_keyframe = kind == Kind::Audio || !buffer.flags().contains(gst::BufferFlags::DELTA_UNIT);
+    Some(AccessUnit { kind, pts, dts: pts, is_keyframe, data })
+}

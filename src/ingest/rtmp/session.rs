@@ -1,0 +1,375 @@
+//! One RTMP connection from the server's side, without its socket: bytes in, events and bytes out. Pure.
+//!
+//! The handshake, the messages and AMF0 are `rml_rtmp`'s. The conversation is ours, because what encoders
+//! expect differs from what that crate's session says: replies to `FCPublish` and `releaseStream`, a
+//! refusal that OBS shows, acknowledgements that count from the start.
+//!
+//! Source: Adobe's RTMP specification 1.0, sections 5.4 and 7.2.
+
+use std::collections::HashMap;
+
+use bytes::Bytes;
+use rml_amf0::Amf0Value;
+use rml_rtmp::chunk_io::ChunkSerializer;
+use rml_rtmp::handshake::{Handshake, HandshakeProcessResult, PeerType};
+use rml_rtmp::messages::{MessagePayload, PeerBandwidthLimitType, RtmpMessage, UserControlEventType};
+use rml_rtmp::time::RtmpTimestamp;
+
+use super::chunk::{self, ChunkReader, Limits, Message};
+use super::{amf, flv};
+
+/// What a peer may send before it is admitted: commands are short.
+const BEFORE_ADMISSION: Limits = Limits { message: 64 * 1024, unfinished: 128 * 1024, streams: 16 };
+/// What a publisher may send: a key frame of 4K at 100 Mbit/s stays under 4 MiB.
+const PUBLISHING: Limits = Limits { message: 8 * 1024 * 1024, unfinished: 16 * 1024 * 1024, streams: 64 };
+/// Bytes after which the peer wants to hear from us, and we from it.
+const WINDOW: u32 = 2_500_000;
+const CHUNK_SIZE: u32 = 4096;
+const STREAM_ID: u32 = 1;
+
+/// Why a connection ends.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// Not RTMP at all.
+    #[error("the handshake failed: {0}")]
+    Handshake(String),
+    /// Not chunks.
+    #[error("the chunk stream is broken: {0}")]
+    Chunk(#[from] chunk::Error),
+    /// A message that is not what its type says.
+    #[error("a message of type {type_id} is broken: {detail}")]
+    Message {
+        /// RTMP message type.
+        type_id: u8,
+        /// What is wrong.
+        detail: String,
+    },
+    /// A codec that is not taken, or a cut tag.
+    #[error(transparent)]
+    Tag(#[from] flv::Error),
+    /// Commands in an order that makes no sense.
+    #[error("{0}")]
+    Order(&'static str),
+}
+
+/// What the peer said.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Event {
+    /// It wants to publish. Answer with [`Session::accept`] or [`Session::refuse`].
+    Publish {
+        /// What it gave as stream key.
+        key: String,
+    },
+    /// What the encoder tells of itself.
+    Metadata(Metadata),
+    /// A video tag's content, at milliseconds.
+    Video(u32, flv::Tag),
+    /// An audio tag's content, at milliseconds.
+    Audio(u32, flv::Tag),
+    /// It has stopped publishing.
+    Finished,
+}
+
+/// `onMetaData`, as far as it is of use.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Metadata {
+    /// Pixels across.
+    pub width: Option<u32>,
+    /// Pixels down.
+    pub height: Option<u32>,
+    /// The encoder's name.
+    pub encoder: Option<String>,
+}
+
+enum Stage {
+    Handshake(Box<Handshake>),
+    Open,
+}
+
+/// A connection's state.
+pub struct Session {
+    stage: Stage,
+    reader: ChunkReader,
+    writer: ChunkSerializer,
+    output: Vec<u8>,
+    /// Bytes received in all, and when the last acknowledgement was sent.
+    received: (u64, u64),
+    ack_window: u64,
+    app: String,
+    is_connected: bool,
+    is_publishing: bool,
+}
+
+impl Default for Session {
+    fn default() -> Self {
+        Self {
+            stage: Stage::Handshake(Box::new(Handshake::new(PeerType::Server))),
+            reader: ChunkReader::new(BEFORE_ADMISSION),
+            writer: ChunkSerializer::new(),
+            output: Vec::new(),
+            received: (0, 0),
+            ack_window: u64::from(WINDOW),
+            app: String::new(),
+            is_connected: false,
+            is_publishing: false,
+        }
+    }
+}
+
+impl Session {
+    /// Takes bytes from the peer.
+    ///
+    /// # Errors
+    /// [`Error`]; the connection cannot go on.
+    pub fn feed(&mut self, bytes: &[u8]) -> Result<Vec<Event>, Error> {
+        self.received.0 += bytes.len() as u64;
+        let rest;
+        let bytes = match &mut self.stage {
+            Stage::Open => bytes,
+            Stage::Handshake(handshake) => {
+                let result =
+                    handshake.process_bytes(bytes).map_err(|error| Error::Handshake(error.to_string()))?;
+                match result {
+                    HandshakeProcessResult::InProgress { response_bytes } => {
+                        self.output.extend(response_bytes);
+                        return Ok(Vec::new());
+                    }
+                    HandshakeProcessResult::Completed { response_bytes, remaining_bytes } => {
+                        self.output.extend(response_bytes);
+                        self.stage = Stage::Open;
+                        rest = remaining_bytes;
+                        &rest[..]
+                    }
+                }
+            }
+        };
+        self.reader.feed(bytes);
+        let mut events = Vec::new();
+        while let Some(message) = self.reader.next()? {
+            events.extend(self.message(message)?);
+        }
+        self.acknowledge()?;
+        Ok(events)
+    }
+
+    /// Bytes for the peer.
+    pub fn take_output(&mut self) -> Vec<u8> {
+        std::mem::take(&mut self.output)
+    }
+
+    /// Lets it publish.
+    ///
+    /// # Errors
+    /// [`Error::Message`] when the answer cannot be written.
+    pub fn accept(&mut self) -> Result<(), Error> {
+        self.is_publishing = true;
+        self.reader.set_limits(PUBLISHING);
+        self.send(RtmpMessage::UserControl {
+            event_type: UserControlEventType::StreamBegin,
+            stream_id: Some(STREAM_ID),
+            buffer_length: None,
+            timestamp: None,
+        })?;
+        self.status("status", "NetStream.Publish.Start", "publishing")
+    }
+
+    /// Refuses it. `NetStream.Publish.Denied` is the code that OBS shows as a refused key, ffmpeg ends at,
+    /// and `rtmp2sink` reports as not authorised; it also makes OBS stop trying again.
+    ///
+    /// # Errors
+    /// [`Error::Message`] when the answer cannot be written.
+    pub fn refuse(&mut self, reason: &str) -> Result<(), Error> {
+        self.status("error", "NetStream.Publish.Denied", reason)
+    }
+
+    fn acknowledge(&mut self) -> Result<(), Error> {
+        if self.received.0 - self.received.1 < self.ack_window {
+            return Ok(());
+        }
+        self.received.1 = self.received.0;
+        // Counted from the start and wrapping (5.4.3).
+        self.send(RtmpMessage::Acknowledgement { sequence_number: self.received.0 as u32 })
+    }
+
+    fn message(&mut self, message: Message) -> Result<Option<Event>, Error> {
+        let broken = |detail: &str| Error::Message { type_id: message.type_id, detail: detail.into() };
+        let number = || {
+            let bytes = message.body.get(..4).ok_or_else(|| broken("cut short"))?;
+            Ok::<_, Error>(u32::from_be_bytes([bytes[0], bytes[1], bytes[2], bytes[3]]))
+        };
+        match message.type_id {
+            1 => self.reader.set_chunk_size(number()? & 0x7fff_ffff)?,
+            2 => self.reader.abort(number()?),
+            5 => self.ack_window = u64::from(number()?.max(1024) / 2),
+            4 => self.user_control(&message.body)?,
+            8 if self.is_publishing => {
+                return Ok(Some(Event::Audio(message.timestamp, flv::audio(&message.body)?)));
+            }
+            9 if self.is_publishing => {
+                return Ok(Some(Event::Video(message.timestamp, flv::video(&message.body)?)));
+            }
+            8 | 9 => return Err(Error::Order("media before publish")),
+            20 => return self.command(&values(20, &message.body)?),
+            // AMF3 commands are AMF0 behind one zero byte.
+            17 => return self.command(&values(17, message.body.get(1..).unwrap_or_default())?),
+            18 => return Ok(metadata(&message.body).map(Event::Metadata)),
+            _ => {} // acknowledgements, peer bandwidth, shared objects: nothing to do
+        }
+        Ok(None)
+    }
+
+    fn user_control(&mut self, body: &Bytes) -> Result<(), Error> {
+        // A ping request (6) is answered with its own time (7).
+        if let [0, 6, a, b, c, d, ..] = body[..] {
+            let timestamp = Some(RtmpTimestamp::new(u32::from_be_bytes([a, b, c, d])));
+            let event_type = UserControlEventType::PingResponse;
+            self.send(RtmpMessage::UserControl { event_type, stream_id: None, buffer_length: None, timestamp })?;
+        }
+        Ok(())
+    }
+
+    fn command(&mut self, values: &[Amf0Value]) -> Result<Option<Event>, Error> {
+        let [Amf0Value::Utf8String(name), Amf0Value::Number(transaction), rest @ ..] = values else {
+            return Err(Error::Message { type_id: 20, detail: "no name and number".into() });
+        };
+        match name.as_str() {
+            "connect" => self.connect(*transaction, rest.first())?,
+            "createStream" => {
+                self.result(*transaction, Amf0Value::Null, Amf0Value::Number(f64::from(STREAM_ID)))?;
+            }
+            "releaseStream" | "_checkbw" | "getStreamLength" => {
+                self.result(*transaction, Amf0Value::Null, Amf0Value::Undefined)?;
+            }
+            "FCPublish" => {
+                self.result(*transaction, Amf0Value::Null, Amf0Value::Undefined)?;
+                self.invoke("onFCPublish", 0.0, Amf0Value::Null, info("status", "NetStream.Publish.Start", ""))?;
+            }
+            "publish" => {
+                if !self.is_connected || self.is_publishing {
+                    return Err(Error::Order("publish before connect, or twice"));
+                }
+                return Ok(Some(Event::Publish { key: self.key_of(rest.get(1)) }));
+            }
+            "FCUnpublish" | "deleteStream" | "closeStream" if self.is_publishing => {
+                self.is_publishing = false;
+                return Ok(Some(Event::Finished));
+            }
+            _ => {} // play, pause and the like: nobody who publishes needs an answer
+        }
+        Ok(None)
+    }
+
+    /// The stream key: the name without a query; in `rtmp://host/live/KEY` with no name, the end of the app.
+    fn key_of(&self, name: Option<&Amf0Value>) -> String {
+        let name = match name {
+            Some(Amf0Value::Utf8String(name)) => name.split('?').next().unwrap_or_default(),
+            _ => "",
+        };
+        let in_app = || self.app.split('?').next().unwrap_or_default().rsplit_once('/').map_or("", |(_, key)| key);
+        (if name.is_empty() { in_app() } else { name }).to_owned()
+    }
+
+    fn connect(&mut self, transaction: f64, object: Option<&Amf0Value>) -> Result<(), Error> {
+        if let Some(Amf0Value::Object(properties)) = object
+            && let Some(Amf0Value::Utf8String(app)) = properties.get("app")
+        {
+            self.app.clone_from(app);
+        }
+        self.is_connected = true;
+        self.send(RtmpMessage::WindowAcknowledgement { size: WINDOW })?;
+        self.send(RtmpMessage::SetPeerBandwidth { size: WINDOW, limit_type: PeerBandwidthLimitType::Dynamic })?;
+        let packet = self
+            .writer
+            .set_max_chunk_size(CHUNK_SIZE, RtmpTimestamp::new(0))
+            .map_err(|error| Error::Message { type_id: 1, detail: error.to_string() })?;
+        self.output.extend(packet.bytes);
+        let server = properties([
+            ("fmsVer", Amf0Value::Utf8String("FMS/3,5,7,7009".into())),
+            ("capabilities", Amf0Value::Number(31.0)),
+        ]);
+        let mut status = info("status", "NetConnection.Connect.Success", "connected");
+        if let Amf0Value::Object(properties) = &mut status {
+            properties.insert("objectEncoding".into(), Amf0Value::Number(0.0));
+        }
+        self.result(transaction, server, status)
+    }
+
+    fn result(&mut self, transaction: f64, object: Amf0Value, argument: Amf0Value) -> Result<(), Error> {
+        self.invoke("_result", transaction, object, argument)
+    }
+
+    fn status(&mut self, level: &str, code: &str, description: &str) -> Result<(), Error> {
+        let message = RtmpMessage::Amf0Command {
+            command_name: "onStatus".into(),
+            transaction_id: 0.0,
+            command_object: Amf0Value::Null,
+            additional_arguments: vec![info(level, code, description)],
+        };
+        self.send_on(STREAM_ID, message)
+    }
+
+    fn invoke(&mut self, name: &str, transaction: f64, object: Amf0Value, argument: Amf0Value) -> Result<(), Error> {
+        self.send(RtmpMessage::Amf0Command {
+            command_name: name.into(),
+            transaction_id: transaction,
+            command_object: object,
+            additional_arguments: vec![argument],
+        })
+    }
+
+    fn send(&mut self, message: RtmpMessage) -> Result<(), Error> {
+        self.send_on(0, message)
+    }
+
+    fn send_on(&mut self, stream_id: u32, message: RtmpMessage) -> Result<(), Error> {
+        let type_id = message.get_message_type_id();
+        let payload: MessagePayload = message
+            .into_message_payload(RtmpTimestamp::new(0), stream_id)
+            .map_err(|error| Error::Message { type_id, detail: error.to_string() })?;
+        let packet = self
+            .writer
+            .serialize(&payload, true, false)
+            .map_err(|error| Error::Message { type_id, detail: error.to_string() })?;
+        self.output.extend(packet.bytes);
+        Ok(())
+    }
+}
+
+fn values(type_id: u8, body: &[u8]) -> Result<Vec<Amf0Value>, Error> {
+    if !amf::is_sound(body) {
+        return Err(Error::Message { type_id, detail: "not AMF0, or nested too deep".into() });
+    }
+    rml_amf0::deserialize(&mut &*body).map_err(|error| Error::Message { type_id, detail: error.to_string() })
+}
+
+/// `@setDataFrame` or bare `onMetaData`. What cannot be read is left out: encoders put odd things there.
+fn metadata(body: &[u8]) -> Option<Metadata> {
+    let values = values(18, body).ok()?;
+    let properties = values.into_iter().find_map(Amf0Value::get_object_properties)?;
+    let number = |name: &str| match properties.get(name) {
+        Some(Amf0Value::Number(value)) if (1.0..=16_384.0).contains(value) => Some(*value as u32),
+        _ => None,
+    };
+    let encoder = match properties.get("encoder") {
+        Some(Amf0Value::Utf8String(name)) => {
+            Some(name.chars().filter(|c| !c.is_control()).take(80).collect())
+        }
+        _ => None,
+    };
+    Some(Metadata { width: number("width"), height: number("height"), encoder })
+}
+
+fn properties<const N: usize>(pairs: [(&str, Amf0Value); N]) -> Amf0Value {
+    Amf0Value::Object(pairs.into_iter().map(|(key, value)| (key.to_owned(), value)).collect::<HashMap<_, _>>())
+}
+
+fn info(level: &str, code: &str, description: &str) -> Amf0Value {
+    properties([
+        ("level", Amf0Value::Utf8String(level.into())),
+        ("code", Amf0Value::Utf8String(code.into())),
+        ("description", Amf0Value::Utf8String(description.into())),
+    ])
+}
+
+#[cfg(test)]
+mod tests;

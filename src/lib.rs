@@ -1,0 +1,19 @@
+//! Vitrine.
+pub mod app;
+pub mod config;
+pub mod control;
+pub mod decode;
+pub mod director;
+pub mod encode;
+pub mod id;
+pub mod ingest;
+pub mod media;
+pub mod observe;
+pub mod overlay;
+pub mod package;
+pub mod pipeline;
+pub mod program;
+pub mod serve;
+pub mod state;
+pub mod store;
+pub mod time;

@@ -1,0 +1,32 @@
+//! Uncoded pictures and sound on their way between stages, with programme times.
+
+use gstreamer as gst;
+
+use crate::time::MediaTime;
+
+/// A picture of the canvas's size, I420.
+#[derive(Debug, Clone)]
+pub struct Frame {
+    /// When it is shown.
+    pub pts: MediaTime,
+    /// The planes; may be shared, so it is copied before it is written.
+    pub buffer: gst::Buffer,
+}
+
+/// A block of sound: interleaved stereo at 48 kHz.
+#[derive(Debug, Clone)]
+pub struct Sound {
+    /// When its first sample is heard.
+    pub pts: MediaTime,
+    /// Left, right, left, right.
+    pub samples: Vec<f32>,
+}
+
+/// A stage that takes raw media. Calls come from one streaming thread for each kind.
+pub trait Sink: Send + Sync {
+    /// Takes a picture. `false` when it cannot take any more, now or ever.
+    fn frame(&self, frame: Frame) -> bool;
+
+    /// Takes sound. `false` when it cannot take any more, now or ever.
+    fn sound(&self, sound: Sound) -> bool;
+}

@@ -1,0 +1,210 @@
+//! The programme: the picture and sound on air, on its own clock, from the channel's start to its end.
+//!
+//! A thread ticks once a frame. At each tick it takes one picture and the tick's sound and hands both on,
+//! publisher or not. Publishers come and go at the [`Mixer`]; nothing here waits for them.
+
+pub mod sound;
+pub mod sync;
+
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use gstreamer as gst;
+use tokio::sync::watch;
+
+use self::sound::SoundSync;
+use self::sync::{FrameSync, Pick};
+use crate::media::{AUDIO_HZ, Canvas, Showing};
+use crate::package::grid::Grid;
+use crate::pipeline::raw::{Frame, Sink, Sound};
+use crate::time::{MediaTime, ProgramClock};
+
+/// The pictures for when nobody publishes.
+#[derive(Debug, Clone)]
+pub struct Slates {
+    /// Before anybody has published.
+    pub starting_soon: gst::Buffer,
+    /// After somebody has.
+    pub back_soon: gst::Buffer,
+}
+
+/// Where publishers' raw media meets the programme.
+#[derive(Debug)]
+pub struct Mixer {
+    inner: Mutex<Inputs>,
+}
+
+#[derive(Debug)]
+struct Inputs {
+    publisher: u64,
+    frames: FrameSync<gst::Buffer>,
+    sound: SoundSync,
+}
+
+impl Mixer {
+    /// For `canvas`, holding the last picture for `hold_ms`.
+    pub fn new(canvas: Canvas, hold_ms: u32) -> Self {
+        let frames = FrameSync::new(canvas.rate, i64::from(hold_ms) * 1_000_000);
+        Self { inner: Mutex::new(Inputs { publisher: 0, frames, sound: SoundSync::default() }) }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Inputs> {
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A place for the next publisher; media of earlier ones is no longer taken once it has sent a picture or
+/// sound of its own, so a takeover has no hole.
+pub fn attach(mixer: &Arc<Mixer>) -> Arc<dyn Sink> {
+    static PUBLISHERS: AtomicU64 = AtomicU64::new(1);
+    let publisher = PUBLISHERS.fetch_add(1, Ordering::Relaxed);
+    Arc::new(Input { mixer: mixer.clone(), publisher })
+}
+
+struct Input {
+    mixer: Arc<Mixer>,
+    publisher: u64,
+}
+
+impl Input {
+    /// The inputs, if this publisher is the newest.
+    fn take(&self) -> Option<MutexGuard<'_, Inputs>> {
+        let mut inputs = self.mixer.lock();
+        if self.publisher < inputs.publisher {
+            return None;
+        }
+        if self.publisher > inputs.publisher {
+            inputs.publisher = self.publisher;
+            inputs.frames.restart();
+            inputs.sound.restart();
+        }
+        Some(inputs)
+    }
+}
+
+impl Sink for Input {
+    fn frame(&self, frame: Frame) -> bool {
+        self.take().map(|mut inputs| inputs.frames.push(frame.pts, frame.buffer)).is_some()
+    }
+
+    fn sound(&self, sound: Sound) -> bool {
+        self.take().map(|mut inputs| inputs.sound.push(sound.pts, &sound.samples)).is_some()
+    }
+}
+
+/// What the programme tells of itself, once a tick.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Progress {
+    /// The newest frame's time.
+    pub frame: MediaTime,
+    /// What it shows.
+    pub showing: Showing,
+    /// How late it was made.
+    pub behind_ms: u64,
+}
+
+/// Where the programme goes: an encoder, or nothing while one is being rebuilt.
+#[derive(Clone, Default)]
+pub struct Outlet {
+    sink: Arc<Mutex<Option<Arc<dyn Sink>>>>,
+    is_stuck: Arc<AtomicBool>,
+}
+
+impl Outlet {
+    /// Connects an encoder; frames come from the next segment's start.
+    pub fn connect(&self, sink: Arc<dyn Sink>) {
+        self.is_stuck.store(false, Ordering::Release);
+        *self.sink.lock().unwrap_or_else(PoisonError::into_inner) = Some(sink);
+    }
+
+    /// Whether the encoder took no more.
+    pub fn is_stuck(&self) -> bool {
+        self.is_stuck.load(Ordering::Acquire)
+    }
+
+    fn current(&self) -> Option<Arc<dyn Sink>> {
+        self.sink.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    fn disconnect(&self) {
+        *self.sink.lock().unwrap_or_else(PoisonError::into_inner) = None;
+        self.is_stuck.store(true, Ordering::Release);
+    }
+}
+
+/// The thread's side of a programme.
+pub struct Programme {
+    /// The channel's clock.
+    pub clock: ProgramClock,
+    /// Where segments start.
+    pub grid: Grid,
+    /// Where publishers' media comes from.
+    pub mixer: Arc<Mixer>,
+    /// Where it goes.
+    pub outlet: Outlet,
+    /// What is shown without a publisher.
+    pub slates: Slates,
+    /// Whether a publisher was on air before this start.
+    pub was_live: bool,
+}
+
+/// Starts the programme's thread at the start of `first_segment`. When that is in the past, frames up to the
+/// present are made as fast as they are taken: this fills the playlist before the first viewer asks.
+/// The thread ends when every receiver of its progress is gone.
+pub fn start(programme: Programme, channel: &str, first_segment: u64) -> std::io::Result<watch::Receiver<Progress>> {
+    let (progress, receiver) = watch::channel(Progress::default());
+    std::thread::Builder::new()
+        .name(format!("programme-{channel}"))
+        .spawn(move || run(programme, first_segment, &progress))?;
+    Ok(receiver)
+}
+
+fn run(mut programme: Programme, first_segment: u64, progress: &watch::Sender<Progress>) {
+    let rate = programme.grid.rate();
+    let mut sink = None;
+    let mut n = programme.grid.first_frame(first_segment);
+    while !progress.is_closed() {
+        let time = rate.time_of(n);
+        programme.clock.sleep_until(time);
+        let (frame, showing) = programme.picture(time);
+        let (first, end) = (time.as_ticks(AUDIO_HZ), rate.time_of(n + 1).as_ticks(AUDIO_HZ));
+        let samples = programme.mixer.lock().sound.pull(first, (end - first) as usize);
+        if n.is_multiple_of(u64::from(programme.grid.frames_per_segment())) {
+            sink = programme.outlet.current();
+        }
+        if let Some(connected) = &sink {
+            let sound = Sound { pts: MediaTime::from_ticks(first, AUDIO_HZ), samples };
+            if !connected.frame(Frame { pts: time, buffer: frame }) || !connected.sound(sound) {
+                programme.outlet.disconnect();
+                sink = None;
+            }
+        }
+        let behind_ms = (programme.clock.now().since(time).max(0) / 1_000_000) as u64;
+        progress.send_replace(Progress { frame: time, showing, behind_ms });
+        n += 1;
+    }
+}
+
+impl Programme {
+    /// The picture of a tick, stamped with its time.
+    fn picture(&mut self, time: MediaTime) -> (gst::Buffer, Showing) {
+        let pick = self.mixer.lock().frames.tick(time);
+        let (source, showing) = match pick {
+            Pick::New(frame) => (frame, Showing::Live),
+            Pick::Held(frame) => (frame, Showing::Held),
+            Pick::Slate if self.was_live => (self.slates.back_soon.clone(), Showing::BackSoon),
+            Pick::Slate => (self.slates.starting_soon.clone(), Showing::StartingSoon),
+        };
+        self.was_live |= showing == Showing::Live;
+        // A new buffer around the same memory: the time is ours, the planes stay shared.
+        let mut buffer = source.copy();
+        let fields = buffer.make_mut();
+        let rate = self.grid.rate();
+        let length = rate.time_of(rate.frame_at(time) + 1).since(time);
+        fields.set_pts(gst::ClockTime::from_nseconds(time.0));
+        fields.set_dts(gst::ClockTime::NONE);
+        fields.set_duration(gst::ClockTime::from_nseconds(length.unsigned_abs()));
+        fields.set_flags(gst::BufferFlags::empty());
+        (buffer, showing)
+    }
+}

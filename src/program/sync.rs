@@ -1,0 +1,219 @@
+//! The frame synchroniser: which picture is on air at each tick. Pure; tested with a hand-moved clock.
+//!
+//! The programme shows exactly one picture a tick, whatever the publisher does: the newest live frame that
+//! is due, the last one again over a short gap, the slate over a long one. So a publisher's drop, return,
+//! takeover or change of rate is never a hole or a discontinuity for viewers.
+
+use std::collections::VecDeque;
+
+use crate::media::FrameRate;
+use crate::time::MediaTime;
+
+/// Frames kept ahead of their time; two seconds at 60. When it is full the oldest goes.
+const MOST_WAITING: usize = 120;
+
+/// What is shown at a tick.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Pick<F> {
+    /// A live frame that was not shown before.
+    New(F),
+    /// The last live frame again.
+    Held(F),
+    /// Nobody's: the slate.
+    Slate,
+}
+
+/// The synchroniser's state; `F` is the frame, of which it knows nothing.
+#[derive(Debug)]
+pub struct FrameSync<F> {
+    rate: FrameRate,
+    frame_nanos: i64,
+    hold_nanos: i64,
+    waiting: VecDeque<(MediaTime, F)>,
+    last: Option<(MediaTime, F)>,
+    /// Added to frames' times so that a frame falls in the middle between two ticks, where a
+    /// millisecond of jitter changes nothing.
+    shift: Option<i64>,
+    /// Smoothed distance of a frame's shifted time before its tick.
+    phase: f64,
+}
+
+impl<F: Clone> FrameSync<F> {
+    /// For ticks at `rate`, holding the last frame for `hold_nanos`.
+    pub fn new(rate: FrameRate, hold_nanos: i64) -> Self {
+        let frame_nanos = rate.time_of(1).0 as i64;
+        let phase = frame_nanos as f64 / 2.0;
+        Self { rate, frame_nanos, hold_nanos, waiting: VecDeque::new(), last: None, shift: None, phase }
+    }
+
+    /// Takes a live frame. Frames come in the order in which they are shown.
+    pub fn push(&mut self, pts: MediaTime, frame: F) {
+        if self.waiting.back().is_some_and(|(last, _)| pts.since(*last) <= 0) {
+            // A takeover: what the publisher before still had waiting is not shown after the new one's.
+            self.waiting.retain(|(waiting, _)| *waiting < pts);
+        }
+        if self.waiting.len() >= MOST_WAITING {
+            self.waiting.pop_front();
+        }
+        self.waiting.push_back((pts, frame));
+    }
+
+    /// A new publisher begins: its frames have a phase of their own.
+    pub fn restart(&mut self) {
+        self.waiting.clear();
+        self.shift = None;
+    }
+
+    /// What is shown at `now`.
+    pub fn tick(&mut self, now: MediaTime) -> Pick<F> {
+        let mut newest = None;
+        while let Some(pts) = self.waiting.front().map(|(pts, _)| *pts) {
+            let shift = self.shift_for(pts);
+            if now.since(pts.offset(shift)) < 0 {
+                break;
+            }
+            newest = self.waiting.pop_front().map(|(pts, frame)| (now.since(pts.offset(shift)), frame));
+        }
+        if let Some((phase, frame)) = newest {
+            self.follow(phase);
+            self.last = Some((now, frame.clone()));
+            return Pick::New(frame);
+        }
+        match &self.last {
+            Some((shown, frame)) if now.since(*shown) <= self.hold_nanos => Pick::Held(frame.clone()),
+            _ => {
+                (self.last, self.shift) = (None, None);
+                Pick::Slate
+            }
+        }
+    }
+
+    /// The shift that puts a frame at `pts` half a tick before the tick nearest to it.
+    fn shift_for(&mut self, pts: MediaTime) -> i64 {
+        *self.shift.get_or_insert_with(|| {
+            self.phase = self.frame_nanos as f64 / 2.0;
+            let after_tick = pts.since(self.rate.time_of(self.rate.frame_at(pts)));
+            if after_tick <= self.frame_nanos / 2 {
+                -after_tick - self.frame_nanos / 2
+            } else {
+                self.frame_nanos / 2 - after_tick
+            }
+        })
+    }
+
+    /// Moves the shift when the frames' phase has drifted near a tick. At another rate than ours the
+    /// phase goes round, its mean stays in the middle, and nothing is moved.
+    fn follow(&mut self, phase: i64) {
+        self.phase += (phase.clamp(0, self.frame_nanos) as f64 - self.phase) * 0.02;
+        let frame = self.frame_nanos as f64;
+        let off = self.phase - frame / 2.0;
+        if off.abs() > frame * 0.35
+            && let Some(shift) = &mut self.shift
+        {
+            // Never more than a frame early or half a frame late, or sound and picture part.
+            *shift = (*shift + off as i64).clamp(-self.frame_nanos, 0);
+            self.phase = frame / 2.0;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const TICK: i64 = 33_333_333;
+    const RATE: FrameRate = FrameRate { num: 30, den: 1 };
+
+    fn ms(ms: i64) -> MediaTime {
+        MediaTime(((10_000_000 + ms) * 1_000_000) as u64)
+    }
+
+    fn tick_time(n: i64) -> MediaTime {
+        RATE.time_of((300_000_000 + n) as u64)
+    }
+
+    fn sync() -> FrameSync<i64> {
+        FrameSync::new(RATE, 1_000_000_000)
+    }
+
+    #[test]
+    fn one_frame_a_tick_goes_through_in_order_despite_rounding_to_milliseconds() {
+        for phase in 0..33 {
+            let mut sync = sync();
+            let mut shown = Vec::new();
+            for n in 0..300 {
+                let exact = tick_time(n).offset(phase * 1_000_000);
+                sync.push(MediaTime(exact.0 / 1_000_000 * 1_000_000), n);
+                if n >= 3 {
+                    match sync.tick(tick_time(n - 3)) {
+                        Pick::New(frame) => shown.push(frame),
+                        Pick::Held(_) => panic!("phase {phase}: tick {n} repeats"),
+                        Pick::Slate => assert!(shown.is_empty()),
+                    }
+                }
+            }
+            assert!(shown.windows(2).all(|pair| pair[1] == pair[0] + 1), "phase {phase}: a frame was left out");
+        }
+    }
+
+    #[test]
+    fn a_frame_is_shown_within_half_a_tick_of_its_time() {
+        for offset in 0..33 {
+            let mut sync = sync();
+            sync.push(tick_time(5).offset(offset * 1_000_000), 0);
+            let shown = (0..10).find(|n| sync.tick(tick_time(*n)) != Pick::Slate).unwrap();
+            let error = tick_time(shown).since(tick_time(5).offset(offset * 1_000_000));
+            assert!(error.abs() <= TICK / 2 + 1, "{offset} ms: {error}");
+        }
+    }
+
+    #[test]
+    fn a_short_gap_holds_and_a_long_one_shows_the_slate() {
+        let mut sync = sync();
+        assert_eq!(sync.tick(ms(0)), Pick::Slate);
+        sync.push(ms(10), 1);
+        assert_eq!(sync.tick(ms(33)), Pick::New(1));
+        assert_eq!(sync.tick(ms(900)), Pick::Held(1));
+        assert_eq!(sync.tick(ms(1100)), Pick::Slate);
+        sync.push(ms(2000), 2);
+        assert_eq!(sync.tick(ms(2040)), Pick::New(2));
+    }
+
+    #[test]
+    fn after_a_stall_the_newest_due_frame_is_shown_not_the_backlog() {
+        let mut sync = sync();
+        sync.push(ms(0), 0);
+        sync.tick(ms(20));
+        for n in 1..40 {
+            sync.push(ms(n * 33), n);
+        }
+        assert_eq!(sync.tick(ms(1290)), Pick::New(39));
+    }
+
+    #[test]
+    fn twenty_five_a_second_repeats_every_sixth_tick_and_keeps_its_shift() {
+        let mut sync = sync();
+        let (mut new, mut held) = (0, 0);
+        for n in 0..600 {
+            while sync.waiting.len() < 3 {
+                let next = sync.waiting.back().map_or(0, |(_, k)| k + 1).max(new);
+                sync.push(tick_time(0).offset(next * 40_000_000), next);
+            }
+            match sync.tick(tick_time(n)) {
+                Pick::New(_) => new += 1,
+                Pick::Held(_) => held += 1,
+                Pick::Slate => {}
+            }
+        }
+        assert!((498..=502).contains(&new), "{new} new, {held} held");
+    }
+
+    #[test]
+    fn a_takeover_drops_what_the_first_publisher_had_waiting() {
+        let mut sync = sync();
+        sync.push(ms(1000), 1);
+        sync.push(ms(1033), 2);
+        sync.push(ms(1010), 100);
+        assert_eq!(sync.waiting.iter().map(|(_, frame)| *frame).collect::<Vec<_>>(), [1, 100]);
+    }
+}

@@ -1,0 +1,99 @@
+//! The web pages, embedded in the binary, and `/go/{code}`, where the QR on a card leads.
+
+use axum::Router;
+use axum::extract::{Path, State};
+use axum::http::{StatusCode, header};
+use axum::response::{Html, IntoResponse, Redirect, Response};
+use axum::routing::get;
+use rust_embed::RustEmbed;
+
+use crate::director::DirectorHandle;
+
+#[derive(RustEmbed)]
+#[folder = "assets/web"]
+struct Web;
+
+/// Scripts and styles come from here only; the player makes workers and media from blobs.
+const POLICY: &str = "default-src 'self'; img-src 'self' blob: data:; media-src 'self' blob:; \
+    worker-src 'self' blob:; connect-src 'self' ws: wss:; object-src 'none'; base-uri 'none'; frame-ancestors 'self'";
+
+/// The routes.
+pub fn router(director: DirectorHandle) -> Router {
+    Router::new()
+        .route("/", get(|| async { Redirect::temporary("/watch/main") }))
+        .route("/control", get(|| async { page("control.html") }))
+        .route("/watch/{channel}", get(watch))
+        .route("/assets/{*file}", get(asset))
+        .route("/go/{code}", get(go))
+        .with_state(director)
+}
+
+async fn watch(State(director): State<DirectorHandle>, Path(channel): Path<String>) -> Response {
+    if director.state().channels.contains(&channel) {
+        return page("watch.html");
+    }
+    (StatusCode::NOT_FOUND, Html("<!doctype html><title>Not here</title><p>There is no such channel.")).into_response()
+}
+
+fn page(name: &str) -> Response {
+    let mut response = file(name);
+    response.headers_mut().insert(header::CONTENT_SECURITY_POLICY, header::HeaderValue::from_static(POLICY));
+    response
+}
+
+async fn asset(Path(name): Path<String>) -> Response {
+    file(&name)
+}
+
+fn file(name: &str) -> Response {
+    let Some(found) = Web::get(name) else { return StatusCode::NOT_FOUND.into_response() };
+    let media_type = match name.rsplit_once('.').map(|(_, end)| end) {
+        Some("html") => "text/html; charset=utf-8",
+        Some("js") => "text/javascript; charset=utf-8",
+        Some("css") => "text/css; charset=utf-8",
+        Some("svg") => "image/svg+xml",
+        Some("json") => "application/json",
+        _ => "application/octet-stream",
+    };
+    let headers = [
+        (header::CONTENT_TYPE, media_type),
+        // The files belong to this build: a browser asks again after an upgrade.
+        (header::CACHE_CONTROL, "no-cache"),
+        (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
+        (header::REFERRER_POLICY, "same-origin"),
+    ];
+    (headers, found.data.into_owned()).into_response()
+}
+
+/// To the product's own page; without one, a page that names it.
+async fn go(State(director): State<DirectorHandle>, Path(code): Path<String>) -> Response {
+    let no_store = [(header::CACHE_CONTROL, "no-store")];
+    let record = match director.resolve(code).await {
+        Ok(record) => record,
+        Err(error) => {
+            tracing::error!("a code could not be looked up: {error}");
+            return (StatusCode::SERVICE_UNAVAILABLE, no_store, "Please try again.").into_response();
+        }
+    };
+    let state = director.state();
+    let Some(product) = record.and_then(|record| state.products.get(&record.sku).cloned()) else {
+        let text = "<!doctype html><meta charset=utf-8><title>Not here</title><p>This offer is not known here.";
+        return (StatusCode::NOT_FOUND, no_store, Html(text)).into_response();
+    };
+    if let Some(link) = &product.link
+        && let Ok(location) = header::HeaderValue::from_str(link)
+    {
+        return (StatusCode::FOUND, no_store, [(header::LOCATION, location)]).into_response();
+    }
+    let title = escaped(&product.title);
+    let text = format!(
+        "<!doctype html><meta charset=utf-8><meta name=viewport content='width=device-width'>\
+         <title>{title}</title><body style='font:1.2rem sans-serif;margin:3rem'><h1>{title}</h1>\
+         <p>Ask in the show how to order this.</p>"
+    );
+    (no_store, Html(text)).into_response()
+}
+
+fn escaped(text: &str) -> String {
+    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;")
+}

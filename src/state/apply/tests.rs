@@ -1,0 +1,151 @@
+use super::*;
+use crate::time::WallTime;
+
+fn moment(n: u64) -> Moment {
+    Moment {
+        wall: WallTime(n as i64 * 1000),
+        programme: [("main".to_owned(), MediaTime(n * 1_000_000_000))].into(),
+        airing_id: format!("air_{n}"),
+        code: format!("code{n}"),
+    }
+}
+
+fn product(sku: &str) -> Product {
+    Product {
+        sku: sku.into(),
+        title: "Cup".into(),
+        image: None,
+        price_minor: 1999,
+        old_price_minor: Some(2999),
+        currency: "USD".into(),
+        stock: Some(3),
+        link: Some("https://shop.example/cup".into()),
+    }
+}
+
+fn card(id: &str, sku: &str, slot: Slot) -> Card {
+    Card { id: id.into(), template: "product".into(), sku: sku.into(), slot, title: None }
+}
+
+fn show(card_id: &str) -> Command {
+    Command::ShowCard { card_id: card_id.into(), channel: "main".into() }
+}
+
+fn shop() -> State {
+    let mut state = State { channels: vec!["main".into()], ..State::default() };
+    for command in [
+        Command::PutProduct(product("cup")),
+        Command::PutProduct(product("pot")),
+        Command::PutCard(card("a", "cup", Slot::LowerLeft)),
+        Command::PutCard(card("b", "pot", Slot::LowerLeft)),
+        Command::PutCard(card("c", "pot", Slot::UpperRight)),
+    ] {
+        state = state.apply(command, &moment(0)).unwrap().0;
+    }
+    state
+}
+
+fn kinds(changes: &[Change]) -> Vec<String> {
+    let name = |change| serde_json::to_value(change).unwrap()["eventType"].as_str().unwrap().to_owned();
+    changes.iter().map(name).collect()
+}
+
+#[test]
+fn showing_a_card_in_a_taken_slot_ends_the_one_before() {
+    let (state, _) = shop().apply(show("a"), &moment(1)).unwrap();
+    let (state, changes) = state.apply(show("b"), &moment(2)).unwrap();
+    assert_eq!(kinds(&changes), ["CardHidden", "CardShown"]);
+    let (state, changes) = state.apply(show("c"), &moment(3)).unwrap();
+    assert_eq!(kinds(&changes), ["CardShown"], "another slot is free");
+    let on_air: Vec<_> = state.airings.iter().map(|airing| airing.card_id.as_str()).collect();
+    assert_eq!(on_air, ["b", "c"]);
+}
+
+#[test]
+fn showing_what_is_on_air_changes_nothing_and_keeps_the_revision() {
+    let (state, _) = shop().apply(show("a"), &moment(1)).unwrap();
+    let (again, changes) = state.apply(show("a"), &moment(2)).unwrap();
+    assert!(changes.is_empty());
+    assert_eq!(again, state);
+}
+
+#[test]
+fn every_airing_has_its_own_id_and_code() {
+    let hide = Command::HideCard { card_id: "a".into(), channel: "main".into() };
+    let (state, _) = shop().apply(show("a"), &moment(1)).unwrap();
+    let (state, _) = state.apply(hide, &moment(2)).unwrap();
+    let (state, _) = state.apply(show("a"), &moment(3)).unwrap();
+    assert_eq!(state.airings[0].code, "code3");
+}
+
+#[test]
+fn toggle_is_show_or_hide() {
+    let toggle = || Command::ToggleCard { card_id: "a".into(), channel: "main".into() };
+    let (state, changes) = shop().apply(toggle(), &moment(1)).unwrap();
+    assert_eq!(kinds(&changes), ["CardShown"]);
+    let (_, changes) = state.apply(toggle(), &moment(2)).unwrap();
+    assert_eq!(kinds(&changes), ["CardHidden"]);
+}
+
+#[test]
+fn clear_all_empties_the_air_and_marks_the_cut() {
+    let (state, _) = shop().apply(show("a"), &moment(1)).unwrap();
+    let (state, changes) = state.apply(Command::ClearAll { channel: None }, &moment(2)).unwrap();
+    assert_eq!(kinds(&changes), ["CardHidden", "AllCleared"]);
+    assert!(state.airings.is_empty());
+    assert_eq!(state.cleared_rev, state.rev);
+}
+
+#[test]
+fn errors_name_the_field_and_change_nothing() {
+    let shop = shop();
+    let set = |price_minor, old| Command::SetPrice {
+        sku: "cup".into(),
+        price_minor,
+        old_price_minor: old,
+        currency: None,
+    };
+    for (command, field) in [
+        (show("nosuch"), "cardId"),
+        (Command::ShowCard { card_id: "a".into(), channel: "tv".into() }, "channel"),
+        (set(Some(-1), Patch::Keep), "priceMinor"),
+        (set(Some(5000), Patch::Keep), "oldPriceMinor"),
+        (set(None, Patch::Set(10)), "oldPriceMinor"),
+        (Command::PutProduct(Product { currency: "ABC".into(), ..product("x") }), "currency"),
+        (Command::PutProduct(Product { title: " ".into(), ..product("x") }), "title"),
+        (Command::PutProduct(Product { link: Some("javascript:alert(1)".into()), ..product("x") }), "link"),
+        (Command::PutProduct(Product { sku: "a/b".into(), ..product("x") }), "sku"),
+        (Command::PutCard(card("x", "nosuch", Slot::LowerLeft)), "sku"),
+        (Command::DeleteProduct { sku: "cup".into() }, "sku"),
+    ] {
+        let error = shop.apply(command, &moment(1)).unwrap_err();
+        assert_eq!(error.field(), field, "{error}");
+    }
+}
+
+#[test]
+fn a_price_change_keeps_the_airing() {
+    let (state, _) = shop().apply(show("a"), &moment(1)).unwrap();
+    let command = Command::SetPrice {
+        sku: "cup".into(),
+        price_minor: Some(999),
+        old_price_minor: Patch::Clear,
+        currency: None,
+    };
+    let (next, changes) = state.apply(command, &moment(2)).unwrap();
+    assert_eq!(kinds(&changes), ["ProductChanged"]);
+    assert_eq!(next.airings, state.airings);
+    assert_eq!(next.products["cup"].old_price_minor, None);
+}
+
+#[test]
+fn moving_a_card_on_air_keeps_its_airing_and_frees_the_slot() {
+    let (state, _) = shop().apply(show("a"), &moment(1)).unwrap();
+    let (state, _) = state.apply(show("c"), &moment(2)).unwrap();
+    let command =
+        Command::UpdateCard { card_id: "a".into(), title: Patch::Keep, slot: Some(Slot::UpperRight) };
+    let (state, changes) = state.apply(command, &moment(3)).unwrap();
+    assert_eq!(kinds(&changes), ["CardChanged", "CardHidden", "CardMoved"]);
+    assert_eq!(state.airings.len(), 1);
+    assert_eq!((state.airings[0].id.as_str(), state.airings[0].slot), ("air_1", Slot::UpperRight));
+}
