@@ -34,7 +34,7 @@ use self::channel::Channel;
 use self::secrets::Secrets;
 
 /// How long open requests may take to end at a stop.
-const STOP_LIMIT: Duration = Duration::from_secs(3);
+const STOP_LIMIT: Duration = Duration::from_secs(1);
 
 /// Why the server does not start.
 #[derive(Debug, thiserror::Error)]
@@ -66,6 +66,12 @@ pub enum Error {
         /// Why.
         source: std::io::Error,
     },
+    /// Another server has the data directory.
+    #[error("another server is using {path}: give this one its own with --data-dir")]
+    InUse {
+        /// Which.
+        path: std::path::PathBuf,
+    },
     /// A channel.
     #[error("channel {name} cannot start")]
     Channel {
@@ -91,6 +97,7 @@ pub async fn run(config: Config, is_demo: bool) -> Result<(), Error> {
     overlay::element::register()?;
     std::fs::create_dir_all(&config.data_dir)
         .map_err(|source| Error::File { path: config.data_dir.clone(), source })?;
+    let _lock = lock(&config.data_dir)?;
     let secrets = Secrets::load(&config)?;
     let stop = CancellationToken::new();
     let tasks = TaskTracker::new();
@@ -136,7 +143,7 @@ pub async fn run(config: Config, is_demo: bool) -> Result<(), Error> {
             tracing::error!("the HTTP server ended: {error}");
         }
     });
-    import_products(&doors).await;
+    tasks.spawn(import_products(doors.clone()));
     endpoints.save(&config.data_dir)?;
     endpoints.announce(&secrets);
     if is_demo {
@@ -147,10 +154,22 @@ pub async fn run(config: Config, is_demo: bool) -> Result<(), Error> {
     stop.cancel();
     tasks.close();
     if tokio::time::timeout(STOP_LIMIT, tasks.wait()).await.is_err() {
-        tracing::warn!("not everything ended within {STOP_LIMIT:?}");
+        tracing::debug!("requests that were held are cut off");
     }
     server.abort();
     Ok(())
+}
+
+/// Two servers on one data directory would undo each other's state. The lock goes with the process.
+fn lock(data_dir: &std::path::Path) -> Result<std::fs::File, Error> {
+    let path = data_dir.join("lock");
+    let failed = |source| Error::File { path: path.clone(), source };
+    let file = std::fs::File::create(&path).map_err(failed)?;
+    match file.try_lock() {
+        Ok(()) => Ok(file),
+        Err(std::fs::TryLockError::WouldBlock) => Err(Error::InUse { path: data_dir.into() }),
+        Err(std::fs::TryLockError::Error(source)) => Err(Error::File { path, source }),
+    }
 }
 
 async fn listen(address: std::net::SocketAddr, purpose: &'static str) -> Result<TcpListener, Error> {
@@ -205,11 +224,15 @@ fn doors(
     }
 }
 
-async fn import_products(doors: &Doors) {
+async fn import_products(doors: Doors) {
     if !import::is_there(&doors.import_dir) {
         return;
     }
-    match import::run(doors).await {
+    let imported = tokio::select! {
+        () = doors.stop.cancelled() => return,
+        imported = import::run(&doors, import::Take::New) => imported,
+    };
+    match imported {
         Ok(report) => {
             tracing::info!("{} products imported", report.taken);
             for problem in report.problems {

@@ -217,8 +217,9 @@ impl Config {
         if !(6..=900).contains(&self.hls.window_segments) {
             return value("hls.window_segments", self.hls.window_segments.to_string(), "6 to 900");
         }
-        if self.ingest.jitter_ms > 5000 {
-            return value("ingest.jitter_ms", self.ingest.jitter_ms.to_string(), "at most 5000");
+        // Less and sound is not there when its tick comes; more and the frames that wait fill the memory.
+        if !(60..=1500).contains(&self.ingest.jitter_ms) {
+            return value("ingest.jitter_ms", self.ingest.jitter_ms.to_string(), "60 to 1500 milliseconds");
         }
         if let Some(url) = &self.public_url
             && !(url.starts_with("http://") || url.starts_with("https://"))

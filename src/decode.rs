@@ -59,7 +59,7 @@ impl Decoder {
         let video = Track::new(pipeline.element("in_video")?);
         let audio = Track::new(pipeline.element("in_audio")?);
         let events = pipeline.events();
-        pipeline.play().await?;
+        let pipeline = pipeline.play().await?;
         Ok(Self { pipeline, events, video, audio })
     }
 
@@ -99,6 +99,10 @@ impl Track {
     }
 
     fn configure(&mut self, caps: &gst::Caps) {
+        // Some encoders repeat their configuration in mid-stream: only another one starts anew.
+        if self.source.caps().as_ref() == Some(caps) {
+            return;
+        }
         self.source.set_caps(Some(caps));
         self.is_configured = true;
         self.waits_for_keyframe = true;
@@ -129,6 +133,8 @@ fn canvas_caps(canvas: Canvas) -> gst::Caps {
         .field("width", canvas.width as i32)
         .field("height", canvas.height as i32)
         .field("pixel-aspect-ratio", gst::Fraction::new(1, 1))
+        // What the cards are drawn in and the encoder is told: full range and BT.601 are converted.
+        .field("colorimetry", "bt709")
         .build()
 }
 

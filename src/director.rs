@@ -34,6 +34,9 @@ pub enum Error {
         /// The one that the command was made for.
         wanted: u64,
     },
+    /// An idempotency key came with another command before.
+    #[error("idempotencyKey: it was used for another command")]
+    KeyReused,
     /// It could not be saved, so it was not done.
     #[error("the change could not be saved, so it was not made")]
     Store(#[from] store::Error),
@@ -135,7 +138,7 @@ struct Director {
     moment: MomentSource,
     snapshots: watch::Sender<Arc<State>>,
     events: broadcast::Sender<Arc<Event>>,
-    done: VecDeque<(String, u64)>,
+    done: VecDeque<(String, Command, u64)>,
 }
 
 /// Loads the state and starts the director's thread, which runs until every handle is dropped.
@@ -189,9 +192,9 @@ impl Director {
     /// Applies one order: checked, saved, then shown.
     fn change(&mut self, order: Order) -> Result<u64, Error> {
         if let Some(key) = &order.idempotency_key
-            && let Some((_, rev)) = self.done.iter().find(|(done, _)| done == key)
+            && let Some((_, done, rev)) = self.done.iter().find(|(done, _, _)| done == key)
         {
-            return Ok(*rev);
+            return if *done == order.command { Ok(*rev) } else { Err(Error::KeyReused) };
         }
         if let Some(wanted) = order.if_rev
             && wanted != self.state.rev
@@ -199,7 +202,7 @@ impl Director {
             return Err(Error::Stale { now: self.state.rev, wanted });
         }
         let moment = (self.moment)();
-        let (next, changes) = self.state.apply(order.command, &moment)?;
+        let (next, changes) = self.state.apply(order.command.clone(), &moment)?;
         let rev = next.rev;
         if !changes.is_empty() {
             self.store.save(&next, &changes)?;
@@ -209,7 +212,7 @@ impl Director {
             let _ = self.events.send(Arc::new(event)); // nobody may be listening
         }
         if let Some(key) = order.idempotency_key {
-            self.done.push_back((key, rev));
+            self.done.push_back((key, order.command, rev));
             if self.done.len() > KEYS {
                 self.done.pop_front();
             }

@@ -69,7 +69,7 @@ impl Encoder {
         deliver(&pipeline.element("out_video")?, Kind::Video, sender.clone());
         deliver(&pipeline.element("out_audio")?, Kind::Audio, sender);
         let events = pipeline.events();
-        pipeline.play().await?;
+        let pipeline = pipeline.play().await?;
         Ok((Self { pipeline, events, packets }, std::sync::Arc::new(inlet)))
     }
 

@@ -28,4 +28,6 @@ pub struct Arrival {
     pub packets: mpsc::Receiver<Packet>,
     /// Ends the publisher when cancelled.
     pub cancel: CancellationToken,
+    /// Why the decoder gave it up, for the publisher's log line.
+    pub failure: std::sync::Arc<std::sync::OnceLock<String>>,
 }

@@ -48,12 +48,10 @@ pub enum Error {
         element: String,
     },
     /// It did not start.
-    #[error("pipeline {name} refuses to play: {detail}")]
+    #[error("pipeline {name} refuses to play: an element cannot start")]
     Refused {
         /// Which.
         name: String,
-        /// The first error on its bus.
-        detail: String,
     },
     /// It did not change state in time and was abandoned.
     #[error("pipeline {name} did not reach {state:?} within {limit:?} and was abandoned")]
@@ -112,19 +110,19 @@ impl Pipeline {
         receiver
     }
 
-    /// Starts it.
+    /// Starts it and gives it back; one that does not start is ended.
     ///
     /// # Errors
     /// [`Error::Refused`] when an element fails, [`Error::Frozen`] when it takes longer than [`STATE_LIMIT`].
-    pub async fn play(&self) -> Result<(), Error> {
-        match change(&self.name, &self.inner, gst::State::Playing, STATE_LIMIT).await {
-            Some(true) => Ok(()),
-            Some(false) => Err(Error::Refused {
-                name: self.name.clone(),
-                detail: "an element failed; the log names it".into(),
-            }),
-            None => Err(self.frozen(gst::State::Playing)),
-        }
+    pub async fn play(self) -> Result<Self, Error> {
+        let error = match change(&self.name, &self.inner, gst::State::Playing, STATE_LIMIT).await {
+            Some(true) => return Ok(self),
+            Some(false) => Error::Refused { name: self.name.clone() },
+            None => self.frozen(gst::State::Playing),
+        };
+        // A pipeline dropped while it plays is never freed.
+        let _ = self.stop().await;
+        Err(error)
     }
 
     /// Stops it, or gives up after [`STATE_LIMIT`]: its thread is then abandoned with it.

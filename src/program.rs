@@ -19,6 +19,9 @@ use crate::package::grid::Grid;
 use crate::pipeline::raw::{Frame, Sink, Sound};
 use crate::time::{MediaTime, ProgramClock};
 
+/// Behind the clock by more than this, the programme repeats pictures until it has caught up.
+const LATE_NANOS: i64 = 300_000_000;
+
 /// The pictures for when nobody publishes.
 #[derive(Debug, Clone)]
 pub struct Slates {
@@ -162,11 +165,19 @@ pub fn start(programme: Programme, channel: &str, first_segment: u64) -> std::io
 fn run(mut programme: Programme, first_segment: u64, progress: &watch::Sender<Progress>) {
     let rate = programme.grid.rate();
     let mut sink = None;
+    let mut last: Option<(gst::Buffer, Showing)> = None;
     let mut n = programme.grid.first_frame(first_segment);
     while !progress.is_closed() {
         let time = rate.time_of(n);
         programme.clock.sleep_until(time);
-        let (frame, showing) = programme.picture(time);
+        // Late, the encoder did not keep up: the picture before again costs it next to nothing, and the
+        // programme is back in time within a fraction of the delay.
+        let is_late = programme.clock.now().since(time) > LATE_NANOS;
+        let (frame, showing) = match last.take().filter(|_| is_late) {
+            Some((frame, showing)) => (programme.stamped(&frame, time), showing),
+            None => programme.picture(time),
+        };
+        last = Some((frame.clone(), showing));
         let (first, end) = (time.as_ticks(AUDIO_HZ), rate.time_of(n + 1).as_ticks(AUDIO_HZ));
         let samples = programme.mixer.lock().sound.pull(first, (end - first) as usize);
         if n.is_multiple_of(u64::from(programme.grid.frames_per_segment())) {
@@ -196,6 +207,10 @@ impl Programme {
             Pick::Slate => (self.slates.starting_soon.clone(), Showing::StartingSoon),
         };
         self.was_live |= showing == Showing::Live;
+        (self.stamped(&source, time), showing)
+    }
+
+    fn stamped(&self, source: &gst::Buffer, time: MediaTime) -> gst::Buffer {
         // A new buffer around the same memory: the time is ours, the planes stay shared.
         let mut buffer = source.copy();
         let fields = buffer.make_mut();
@@ -204,7 +219,8 @@ impl Programme {
         fields.set_pts(gst::ClockTime::from_nseconds(time.0));
         fields.set_dts(gst::ClockTime::NONE);
         fields.set_duration(gst::ClockTime::from_nseconds(length.unsigned_abs()));
-        fields.set_flags(gst::BufferFlags::empty());
-        (buffer, showing)
+        // The publisher's marks of loss mean nothing on a timeline without loss.
+        fields.unset_flags(fields.flags());
+        buffer
     }
 }

@@ -97,8 +97,11 @@ impl ProgramClock {
     /// clock was set back while the server was away.
     #[allow(clippy::disallowed_methods)] // this file is where clocks are read
     pub fn start(epoch: WallTime, at_least: MediaTime) -> Self {
-        let elapsed_ms = (WallTime::now().0 - epoch.0).max(0) as u64;
+        let now = WallTime::now();
+        let elapsed_ms = (now.0 - epoch.0).max(0) as u64;
         let anchor_media = MediaTime(elapsed_ms * 1_000_000).max(at_least);
+        // Where time was held up, civil times follow the wall clock all the same: no date in the future.
+        let epoch = if anchor_media == at_least { WallTime(now.0 - at_least.as_millis() as i64) } else { epoch };
         Self { anchor: Instant::now(), anchor_media, epoch }
     }
 

@@ -148,8 +148,9 @@ impl Channel {
             outlet: outlet.clone(),
             live: live.clone(),
             director: director.clone(),
-            not_before: grid.segment_start(first_segment),
         };
+        // Noted before anything is published: a crash right now must not make it again.
+        director.note_segment(&channel.name, first_segment, None);
         // The first encoder is built here, so that a machine without one fails to start, in words.
         let encoder = encoding.build().await?;
         let was_live = run.last_live.is_some_and(|live| WallTime::now().0 - live.0 < SHOW_GOES_ON_MS);
@@ -228,9 +229,9 @@ impl Switch {
             let sink = program::attach(&self.mixer);
             let (replacements, canvas) = (self.replacements.clone(), self.canvas);
             tokio::spawn(async move {
-                let cancel = arrival.cancel.clone();
+                let (cancel, failure) = (arrival.cancel.clone(), arrival.failure.clone());
                 if let Err(error) = decode(replacements, canvas, sink, arrival).await {
-                    tracing::warn!("the publisher is ended: {error}");
+                    let _ = failure.set(error.to_string()); // the publisher's own line tells it
                 }
                 cancel.cancel();
             });
@@ -266,7 +267,6 @@ struct Encoding {
     outlet: Outlet,
     live: Arc<Live>,
     director: DirectorHandle,
-    not_before: MediaTime,
 }
 
 impl Encoding {
@@ -297,13 +297,20 @@ impl Encoding {
             if let Err(error) = encoder.stop().await {
                 tracing::error!(channel = self.channel.name, "{error}");
             }
-            encoder = loop {
-                tokio::time::sleep(REBUILD_AFTER).await;
-                match self.build().await {
-                    Ok(encoder) => break encoder,
-                    Err(error) => tracing::error!(channel = self.channel.name, "no encoder: {error}"),
-                }
+            encoder = tokio::select! {
+                () = stop.cancelled() => return,
+                encoder = self.rebuild() => encoder,
             };
+        }
+    }
+
+    async fn rebuild(&self) -> Encoder {
+        loop {
+            tokio::time::sleep(REBUILD_AFTER).await;
+            match self.build().await {
+                Ok(encoder) => return encoder,
+                Err(error) => tracing::error!(channel = self.channel.name, "no encoder: {error}"),
+            }
         }
     }
 
@@ -340,15 +347,15 @@ struct Packager<'a> {
     encoding: &'a Encoding,
     segmenters: [Segmenter; 2],
     codecs: [Option<String>; 2],
-    /// The segment that each track is in; a track starts at a segment's start only.
-    begun: [bool; 2],
+    /// Whether the sound encoder's first block has come: it holds nothing of the programme.
+    is_primed: bool,
 }
 
 impl<'a> Packager<'a> {
     fn new(encoding: &'a Encoding) -> Self {
         let segmenter = |kind| Segmenter::new(kind, encoding.grid);
         let segmenters = [segmenter(Kind::Video), segmenter(Kind::Audio)];
-        Self { encoding, segmenters, codecs: [None, None], begun: [false; 2] }
+        Self { encoding, segmenters, codecs: [None, None], is_primed: false }
     }
 
     fn take(&mut self, packet: Packet, showing: Showing) -> Result<(), package::Error> {
@@ -359,11 +366,9 @@ impl<'a> Packager<'a> {
                 if self.codecs[track].is_none() {
                     return Err(package::Error::NoConfiguration(unit.kind));
                 }
-                // The sound encoder's first block is from before the first segment.
-                if !self.begun[track] && unit.pts < self.encoding.not_before {
+                if unit.kind == Kind::Audio && !std::mem::replace(&mut self.is_primed, true) {
                     return Ok(());
                 }
-                self.begun[track] = true;
                 for part in self.segmenters[track].push(&unit)? {
                     if part.is_last && part.kind == Kind::Video {
                         let live = (showing == Showing::Live).then(WallTime::now);

@@ -175,7 +175,7 @@ async fn publish(replacements: Option<&std::path::Path>, location: &str) -> Resu
     let pipeline = Description::load("demo_host", replacements)?.build()?;
     pipeline.element::<gst::Element>("out_rtmp")?.set_property("location", location);
     let mut events = pipeline.events();
-    pipeline.play().await?;
+    let pipeline = pipeline.play().await?;
     let ended = loop {
         match events.recv().await {
             Some(pipeline::Event::Warning(_)) => {}

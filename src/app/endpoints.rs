@@ -1,5 +1,6 @@
 //! The addresses in use: for the terminal, for programs (`endpoints.json`), and for QR codes.
 
+use std::fmt::Write;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, UdpSocket};
 use std::path::Path;
 
@@ -60,13 +61,25 @@ impl Endpoints {
         for (channel, key) in &secrets.stream_keys {
             println!("    Stream Key  {key}   (channel {channel})");
         }
-        println!("\n  Control page  {url}/control#{}", secrets.admin_token);
+        println!("\n  Control page  {url}/control#{}", percent_encoded(&secrets.admin_token));
         for channel in secrets.stream_keys.keys() {
             println!("  Watch page    {url}/watch/{channel}");
             println!("  HLS           {url}/live/{channel}/index.m3u8");
         }
         println!("\n  The control page's address holds the password: do not show it on stream.\n");
     }
+}
+
+/// For the fragment of an address.
+fn percent_encoded(text: &str) -> String {
+    text.bytes().fold(String::new(), |mut out, byte| {
+        if byte.is_ascii_alphanumeric() || b"-_.~".contains(&byte) {
+            out.push(char::from(byte));
+        } else {
+            let _ = write!(out, "%{byte:02X}");
+        }
+        out
+    })
 }
 
 /// This machine's address in its network, when bound to all.

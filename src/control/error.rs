@@ -88,6 +88,7 @@ impl From<director::Error> for Error {
                 };
                 (kind, Some(refusal.field().to_owned()))
             }
+            director::Error::KeyReused => (Kind::Conflict, Some("idempotencyKey".into())),
             director::Error::Stale { .. } => (Kind::Conflict, Some("ifRev".into())),
             director::Error::Store(cause) => {
                 tracing::error!("{error}: {cause}");

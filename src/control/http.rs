@@ -18,7 +18,7 @@ use serde_json::{Map, Value, json};
 use super::error::{Error, Kind};
 use super::{Doors, message, perform, socket};
 use crate::id;
-use crate::state::Command;
+use crate::state::{Command, money};
 use crate::store::pictures;
 
 /// A JSON body larger than this is refused.
@@ -32,6 +32,7 @@ pub fn router(doors: Doors) -> Router {
     let api = Router::new()
         .route("/state", get(state))
         .route("/version", get(version))
+        .route("/currencies", get(currencies))
         .route("/products", get(products))
         .route("/products/{sku}", put(put_product).delete(remove_product))
         .route("/products/{sku}/price", post(set_price))
@@ -140,6 +141,11 @@ async fn version(State(doors): State<Doors>) -> Answer {
     ask(&doors, "GetVersion", json!({})).await
 }
 
+/// Each currency's digits: amounts are in minor units, and tables elsewhere differ.
+async fn currencies() -> Json<Value> {
+    Json(money::table().map(|(code, digits)| (code.to_owned(), digits.into())).collect::<Map<_, _>>().into())
+}
+
 async fn products(State(doors): State<Doors>) -> Json<Value> {
     let state = doors.director.state();
     Json(json!({ "rev": state.rev, "products": state.products.values().collect::<Vec<_>>() }))
@@ -182,6 +188,9 @@ async fn preview(
         return Err(Error::field(Kind::NotFound, "cardId", format!("there is no card {card:?}")));
     }
     let channel = place.channel.unwrap_or_else(|| "main".into());
+    if !doors.status.contains_key(&channel) {
+        return Err(Error::field(Kind::NotFound, "channel", format!("there is no channel {channel:?}")));
+    }
     let painter = doors.painter.clone();
     let painted = tokio::task::spawn_blocking(move || painter(&card, &channel)).await;
     match painted {

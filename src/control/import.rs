@@ -47,14 +47,27 @@ pub fn is_there(import_dir: &Path) -> bool {
     import_dir.join("products.json").exists()
 }
 
+/// Which rows are taken.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Take {
+    /// All: what an operator asks for.
+    All,
+    /// Products that are not in the catalogue: at a start, when what operators changed since must stand.
+    New,
+}
+
 /// Imports the file. A product without a card gets one of the same name.
 ///
 /// # Errors
 /// [`Error::File`] when the file is not there or not a list.
-pub async fn run(doors: &Doors) -> Result<Report, Error> {
+pub async fn run(doors: &Doors, which: Take) -> Result<Report, Error> {
     let rows = read(&doors.import_dir)?;
     let mut report = Report::default();
     for (n, row) in rows.into_iter().enumerate() {
+        let is_known = row["sku"].as_str().is_some_and(|sku| doors.director.state().products.contains_key(sku));
+        if which == Take::New && is_known {
+            continue;
+        }
         match take(doors, row).await {
             Ok(None) => report.taken += 1,
             Ok(Some(problem)) => {
@@ -89,6 +102,8 @@ async fn take(doors: &Doors, mut row: Value) -> Result<Option<String>, String> {
         return Err("it is not a product".into());
     };
     let mut problem = None;
+    // A picture that cannot be had this time does not take the one from before away.
+    product.image = doors.director.state().products.get(&product.sku).and_then(|known| known.image.clone());
     if let Some(source) = source {
         let (pictures, directory) = (doors.pictures.clone(), doors.import_dir.clone());
         let added = tokio::task::spawn_blocking(move || {

@@ -83,14 +83,14 @@ struct Price {
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 struct Stock {
     sku: String,
-    stock: Option<u32>,
+    stock: Patch<u32>,
 }
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 struct Image {
     sku: String,
-    image: Option<String>,
+    image: Patch<String>,
 }
 
 #[derive(Deserialize)]
@@ -138,8 +138,8 @@ pub fn read(request_type: &str, data: Option<Value>) -> Result<Action, Error> {
         "SetPrice" => fields(data).map(|Price { sku, price_minor, old_price_minor, currency }| {
             Command::SetPrice { sku, price_minor, old_price_minor, currency }
         })?,
-        "SetStock" => fields(data).map(|Stock { sku, stock }| Command::SetStock { sku, stock })?,
-        "SetImage" => fields(data).map(|Image { sku, image }| Command::SetImage { sku, image })?,
+        "SetStock" => fields(data).map(|Stock { sku, stock }| Command::SetStock { sku, stock: stock.value() })?,
+        "SetImage" => fields(data).map(|Image { sku, image }| Command::SetImage { sku, image: image.value() })?,
         "ClearAll" => fields(data).map(|Clear { channel }| Command::ClearAll { channel })?,
         "PutProduct" => fields::<Product>(data).map(Command::PutProduct)?,
         "RemoveProduct" => fields(data).map(|Sku { sku }| Command::DeleteProduct { sku })?,

@@ -17,7 +17,7 @@ pub async fn perform(doors: &Doors, action: Action) -> Result<Value, Error> {
         Action::GetVersion => Ok(json!({
             "vitrineVersion": env!("CARGO_PKG_VERSION"),
             // The words that obs-websocket clients look for.
-            "obsVersion": "0.0.0",
+            "obsVersion": "31.0.0",
             "obsWebSocketVersion": "5.5.0",
             "rpcVersion": 1,
             "availableRequests": REQUESTS,
@@ -30,7 +30,7 @@ pub async fn perform(doors: &Doors, action: Action) -> Result<Value, Error> {
             Ok(json!({ "rev": rev }))
         }
         Action::Import => {
-            let report = import::run(doors).await.map_err(|error| Error::plain(Kind::BadField, error))?;
+            let report = import::run(doors, import::Take::All).await.map_err(|error| Error::plain(Kind::BadField, error))?;
             Ok(serde_json::to_value(report).unwrap_or_default())
         }
     }

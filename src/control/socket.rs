@@ -62,7 +62,7 @@ pub async fn upgrade(State(doors): State<Doors>, upgrade: WebSocketUpgrade) -> R
         let stop = doors.stop.clone();
         tokio::select! {
             () = stop.cancelled() => {}
-            () = Session { doors, socket }.run() => {}
+            () = Session { doors, socket, snapshot_rev: 0 }.run() => {}
         }
     })
 }
@@ -70,6 +70,8 @@ pub async fn upgrade(State(doors): State<Doors>, upgrade: WebSocketUpgrade) -> R
 struct Session {
     doors: Doors,
     socket: WebSocket,
+    /// The revision that the client has seen whole: events up to it are not sent again.
+    snapshot_rev: u64,
 }
 
 /// How a session ends: `None` when the peer went away.
@@ -87,7 +89,8 @@ impl Session {
     async fn serve(&mut self) -> Result<(), Ended> {
         let (salt, challenge) = (id::nonce(), id::nonce());
         let hello = json!({
-            "obsStudioVersion": "0.0.0",
+            // obws refuses to talk to an OBS older than it knows.
+            "obsStudioVersion": "31.0.0",
             "obsWebSocketVersion": "5.5.0",
             "vitrineVersion": env!("CARGO_PKG_VERSION"),
             "rpcVersion": 1,
@@ -176,7 +179,9 @@ impl Session {
         match frame.op {
             1 => Err(Some((Close::AlreadyIdentified, "already identified".into()))),
             3 => {
-                *intents = intents_of(&frame.d);
+                if frame.d.get("eventSubscriptions").is_some() {
+                    *intents = intents_of(&frame.d);
+                }
                 self.send(2, json!({ "negotiatedRpcVersion": 1 })).await
             }
             6 => {
@@ -193,7 +198,10 @@ impl Session {
         let halts = d.get("haltOnFailure").and_then(Value::as_bool).unwrap_or(false);
         let requests = d.get("requests").and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
         let mut results = Vec::new();
-        for one in requests.iter().take(MOST_BATCH) {
+        if requests.len() > MOST_BATCH {
+            return Err(Some((Close::Decode, format!("a batch of more than {MOST_BATCH} requests"))));
+        }
+        for one in requests {
             let result = request(&self.doors, one).await;
             let has_failed = result["requestStatus"]["result"] == json!(false);
             results.push(result);
@@ -207,10 +215,14 @@ impl Session {
 
     async fn snapshot(&mut self, intents: u32) -> Result<(), Ended> {
         let data = perform::snapshot(&self.doors);
+        self.snapshot_rev = data["rev"].as_u64().unwrap_or_default();
         self.send_event(intents, "StateSnapshot", data).await
     }
 
     async fn event(&mut self, event: &Event, intents: u32) -> Result<(), Ended> {
+        if event.rev <= self.snapshot_rev {
+            return Ok(());
+        }
         for change in &event.changes {
             let Ok(Value::Object(mut change)) = serde_json::to_value(change) else { continue };
             let mut data = change.remove("eventData").unwrap_or_default();

@@ -4,7 +4,7 @@
 //! lost its connection comes back within two seconds and must never be refused because its dead
 //! predecessor still holds the channel (rivals' most reported fault).
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
@@ -39,7 +39,15 @@ struct Door {
     clock: ProgramClock,
     arrivals: mpsc::Sender<Arrival>,
     status: watch::Sender<PublisherStatus>,
-    present: Mutex<Option<CancellationToken>>,
+    present: Mutex<Present>,
+}
+
+/// Who has the channel now. Its lock is also held while the status is written, so that a publisher that was
+/// replaced never overwrites its successor's.
+#[derive(Debug, Default)]
+struct Present {
+    generation: u64,
+    cancel: Option<CancellationToken>,
 }
 
 /// All doors of the server.
@@ -64,6 +72,8 @@ pub struct Seat {
     /// Cancelled when a newer publisher takes over or the server stops.
     pub cancel: CancellationToken,
     packets: mpsc::Sender<Packet>,
+    failure: Arc<OnceLock<String>>,
+    generation: u64,
     end: Mutex<String>,
 }
 
@@ -87,16 +97,26 @@ impl Doorman {
         let door = (*matching.first().ok_or(Error::UnknownKey)?).clone();
         let cancel = CancellationToken::new();
         let (packets, packets_rx) = mpsc::channel(PACKETS);
-        let arrival = Arrival { id: id::new("pub"), packets: packets_rx, cancel: cancel.clone() };
-        {
-            let mut present = door.present.lock().unwrap_or_else(PoisonError::into_inner);
-            if let Some(before) = present.replace(cancel.clone()) {
+        let failure = Arc::new(OnceLock::new());
+        let arrival =
+            Arrival { id: id::new("pub"), packets: packets_rx, cancel: cancel.clone(), failure: failure.clone() };
+        door.arrivals.send(arrival).await.map_err(|_| Error::Stopping)?;
+        let generation = {
+            let mut present = door.lock();
+            if let Some(before) = present.cancel.replace(cancel.clone()) {
                 before.cancel();
             }
-        }
-        door.arrivals.send(arrival).await.map_err(|_| Error::Stopping)?;
-        door.status.send_replace(PublisherStatus { is_connected: true, since: Some(WallTime::now()), ..status });
-        Ok(Seat { door, cancel, packets, end: Mutex::new("the connection ended".into()) })
+            present.generation += 1;
+            door.status.send_replace(PublisherStatus { is_connected: true, since: Some(WallTime::now()), ..status });
+            present.generation
+        };
+        Ok(Seat { door, cancel, packets, failure, generation, end: Mutex::new("the connection ended".into()) })
+    }
+}
+
+impl Door {
+    fn lock(&self) -> MutexGuard<'_, Present> {
+        self.present.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -118,9 +138,15 @@ impl Seat {
 
     /// Changes what producers see, unless a newer publisher has taken over.
     pub fn report(&self, change: impl FnOnce(&mut PublisherStatus)) {
-        if !self.cancel.is_cancelled() {
+        let present = self.door.lock();
+        if present.generation == self.generation {
             self.door.status.send_modify(change);
         }
+    }
+
+    /// Why the decoder gave it up, if it did.
+    pub fn failure(&self) -> Option<&str> {
+        self.failure.get().map(String::as_str)
     }
 
     /// Says why it ends, for producers.
@@ -131,7 +157,8 @@ impl Seat {
 
 impl Drop for Seat {
     fn drop(&mut self) {
-        if self.cancel.is_cancelled() {
+        let present = self.door.lock();
+        if present.generation != self.generation {
             return; // the newer publisher's status stands
         }
         let last_end = Some(self.end.lock().unwrap_or_else(PoisonError::into_inner).clone());

@@ -6,8 +6,9 @@ pub mod chunk;
 pub mod flv;
 pub mod session;
 
-use std::net::SocketAddr;
-use std::sync::Arc;
+use std::collections::HashMap;
+use std::net::{IpAddr, SocketAddr};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -26,8 +27,11 @@ use crate::media::{AccessUnit, Kind, Packet, PublisherStatus};
 const ADMISSION_LIMIT: Duration = Duration::from_secs(10);
 /// How long the peer may take to read our answers.
 const WRITE_LIMIT: Duration = Duration::from_secs(10);
-/// Connections at once; more wait in the kernel's queue.
-const CONNECTIONS: usize = 256;
+/// Connections at once; one more is closed at once.
+const CONNECTIONS: usize = 512;
+/// Connections from one address that have not been admitted yet; one more is closed at once, so that a flood
+/// from one place does not lock encoders out.
+const STRANGERS: usize = 16;
 
 /// Why a connection ended.
 #[derive(Debug, thiserror::Error)]
@@ -51,8 +55,8 @@ enum Error {
 /// Accepts encoders until `stop`.
 pub async fn serve(listener: TcpListener, doorman: Arc<Doorman>, ingest: config::Ingest, stop: CancellationToken) {
     let slots = Arc::new(Semaphore::new(CONNECTIONS));
+    let strangers = Strangers::default();
     loop {
-        let Ok(slot) = slots.clone().acquire_owned().await else { return };
         let (stream, peer) = tokio::select! {
             () = stop.cancelled() => return,
             accepted = listener.accept() => match accepted {
@@ -65,18 +69,59 @@ pub async fn serve(listener: TcpListener, doorman: Arc<Doorman>, ingest: config:
                 }
             },
         };
+        let (Ok(slot), Some(stranger)) = (slots.clone().try_acquire_owned(), strangers.enter(peer.ip())) else {
+            tracing::debug!(%peer, "too many RTMP connections");
+            continue;
+        };
         let (doorman, ingest, stop) = (doorman.clone(), ingest.clone(), stop.clone());
         tokio::spawn(async move {
             let _slot = slot;
             tokio::select! {
                 () = stop.cancelled() => {}
-                () = connection(stream, peer, &doorman, &ingest) => {}
+                () = connection(stream, peer, &doorman, &ingest, stranger) => {}
             }
         });
     }
 }
 
-async fn connection(mut stream: TcpStream, peer: SocketAddr, doorman: &Doorman, ingest: &config::Ingest) {
+/// How many connections of each address are not admitted yet.
+#[derive(Debug, Clone, Default)]
+struct Strangers(Arc<Mutex<HashMap<IpAddr, usize>>>);
+
+/// One of them, until it is dropped.
+struct Stranger(Strangers, IpAddr);
+
+impl Strangers {
+    fn enter(&self, ip: IpAddr) -> Option<Stranger> {
+        let mut counts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let count = counts.entry(ip).or_default();
+        if *count >= STRANGERS {
+            return None;
+        }
+        *count += 1;
+        Some(Stranger(self.clone(), ip))
+    }
+}
+
+impl Drop for Stranger {
+    fn drop(&mut self) {
+        let mut counts = self.0.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(count) = counts.get_mut(&self.1) {
+            *count -= 1;
+            if *count == 0 {
+                counts.remove(&self.1);
+            }
+        }
+    }
+}
+
+async fn connection(
+    mut stream: TcpStream,
+    peer: SocketAddr,
+    doorman: &Doorman,
+    ingest: &config::Ingest,
+    stranger: Stranger,
+) {
     let _ = stream.set_nodelay(true);
     let mut session = Session::default();
     let admitted = tokio::time::timeout(ADMISSION_LIMIT, admit(&mut stream, &mut session, doorman, peer)).await;
@@ -89,11 +134,16 @@ async fn connection(mut stream: TcpStream, peer: SocketAddr, doorman: &Doorman, 
             return;
         }
     };
+    drop(stranger);
     let channel = seat.channel().to_owned();
     tracing::info!(%peer, %channel, "RTMP publisher on");
     let mut publisher = Publisher::new(seat, ingest);
     let end = publisher.run(&mut stream, &mut session, early).await;
-    let reason = end.as_ref().err().map_or_else(|| "it stopped publishing".to_owned(), ToString::to_string);
+    let reason = match (publisher.seat.failure(), &end) {
+        (Some(failure), _) => failure.to_owned(),
+        (None, Err(error)) => error.to_string(),
+        (None, Ok(())) => "it stopped publishing".to_owned(),
+    };
     tracing::info!(%peer, %channel, repairs = ?publisher.timeline.repairs(), "RTMP publisher off: {reason}");
     publisher.seat.end_with(reason);
     let _ = stream.shutdown().await;

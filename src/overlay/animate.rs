@@ -55,6 +55,11 @@ pub fn pose(times: Times, (x, y): (u32, u32), canvas_height: u32, frame_nanos: i
     })
 }
 
+/// Whether a layer has left for good.
+pub fn has_gone(times: Times, now: MediaTime) -> bool {
+    times.leave.is_some_and(|leave| now.since(leave) > LEAVE_NANOS)
+}
+
 /// Cubic: fast at first, then settling.
 fn ease_out(progress: f64) -> f64 {
     1.0 - (1.0 - progress).powi(3)

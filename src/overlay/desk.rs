@@ -61,7 +61,7 @@ impl Desk {
         loop {
             let state = snapshots.borrow_and_update().clone();
             let desk = self.clone();
-            let before = std::mem::take(&mut items);
+            let before = items.clone();
             // Drawing takes milliseconds: not on a tokio worker.
             let drawn = tokio::task::spawn_blocking(move || desk.follow(before, &state, seen)).await;
             match drawn {
@@ -89,18 +89,21 @@ impl Desk {
             let leave = if is_on_air { None } else { item.times.leave.or(Some(self.next_frame())) };
             items.push(Item { times: Times { leave, ..item.times }, ..item });
         }
+        let mut is_drawn = true;
         for airing in on_air {
-            self.keep(&mut items, airing, state, seen.is_none());
+            is_drawn &= self.keep(&mut items, airing, state, seen.is_none());
         }
-        self.show(&items, state.rev);
+        // What could not be drawn is not claimed to be in the picture.
+        let rev = if is_drawn { state.rev } else { seen.unwrap_or_default() };
+        self.show(&items, rev);
         (items, state.rev)
     }
 
     /// Draws an airing that is new or looks different now. `is_start`: it was on air before the server
-    /// started, so it is simply there.
-    fn keep(&self, items: &mut Vec<Item>, airing: &Airing, state: &State, is_start: bool) {
-        let Some(card) = state.cards.get(&airing.card_id) else { return };
-        let Some(product) = state.products.get(&card.sku) else { return };
+    /// started, so it is simply there. `false` when it cannot be drawn.
+    fn keep(&self, items: &mut Vec<Item>, airing: &Airing, state: &State, is_start: bool) -> bool {
+        let Some(card) = state.cards.get(&airing.card_id) else { return true };
+        let Some(product) = state.products.get(&card.sku) else { return true };
         let content = Content::of(card, product, template::link(&self.public_url, airing));
         let known = items.iter_mut().find(|item| item.airing.id == airing.id);
         if let Some(item) = &known
@@ -109,7 +112,7 @@ impl Desk {
             if let Some(item) = known {
                 item.airing.slot = airing.slot;
             }
-            return;
+            return true;
         }
         match self.draw(&content) {
             Ok(picture) => {
@@ -121,8 +124,12 @@ impl Desk {
                     let times = Times { enter, leave: None };
                     items.push(Item { airing: airing.clone(), content, sprite, times });
                 }
+                true
             }
-            Err(error) => tracing::error!(card = airing.card_id, "the card cannot be drawn: {error}"),
+            Err(error) => {
+                tracing::error!(card = airing.card_id, "the card cannot be drawn: {error}");
+                false
+            }
         }
     }
 
@@ -132,7 +139,12 @@ impl Desk {
     /// [`raster::Error`].
     pub fn draw(&self, content: &Content) -> Result<Rgba, raster::Error> {
         let photo = content.image.as_ref().and_then(|image| std::fs::read((self.pictures)(image)).ok());
-        self.raster.card(content, photo.as_deref(), self.scale())
+        // A title that upsets the layout must not take the other cards along.
+        let draw = || self.raster.card(content, photo.as_deref(), self.scale());
+        std::panic::catch_unwind(std::panic::AssertUnwindSafe(draw)).unwrap_or_else(|_| {
+            let detail = "the layout failed on this text".to_owned();
+            Err(raster::Error::Draw { name: content.template.clone(), detail })
+        })
     }
 
     fn scale(&self) -> f32 {

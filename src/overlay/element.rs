@@ -147,8 +147,11 @@ mod imp {
         const PASSTHROUGH_ON_SAME_CAPS: bool = false;
         const TRANSFORM_IP_ON_PASSTHROUGH: bool = true;
 
-        fn before_transform(&self, _buffer: &gst::BufferRef) {
-            let has_layers = self.board().is_some_and(|board| !board.scene().layers.is_empty());
+        fn before_transform(&self, buffer: &gst::BufferRef) {
+            let now = MediaTime(buffer.pts().map_or(0, gst::ClockTime::nseconds));
+            let has_layers = self.board().is_some_and(|board| {
+                board.scene().layers.iter().any(|layer| !animate::has_gone(layer.times, now))
+            });
             // Out of passthrough a shared buffer is copied before it is written: only when there is
             // something to write.
             self.obj().set_passthrough(!has_layers);

@@ -18,10 +18,21 @@ pub struct Grid {
 }
 
 impl Grid {
-    /// The plan for `hls` at `rate`: segments are a whole number of frames, at least one frame a part.
+    /// The plan for `hls` at `rate`: segments are a whole number of frames, and as many parts as asked for, or the
+    /// next lower number that makes every part long enough: a part shorter than 85 % of PART-TARGET is
+    /// illegal (rfc8216bis 4.4.3.7), and frames and sound blocks do not divide evenly at every rate.
     pub fn new(rate: FrameRate, hls: &config::Hls) -> Self {
-        let frames = (hls.segment_s * rate.as_f64()).round().max(1.0) as u32;
-        Self { rate, frames_per_segment: frames, parts_per_segment: hls.parts_per_segment.clamp(1, frames) }
+        let frames_per_segment = (hls.segment_s * rate.as_f64()).round().max(1.0) as u32;
+        let most = hls.parts_per_segment.clamp(1, frames_per_segment);
+        let plan = |parts_per_segment| Self { rate, frames_per_segment, parts_per_segment };
+        (1..=most).rev().map(plan).find(Self::is_legal).unwrap_or(plan(1))
+    }
+
+    fn is_legal(&self) -> bool {
+        let shortest = (0..self.parts_per_segment.saturating_sub(1))
+            .map(|part| self.seconds(self.part_frame(part + 1) - self.part_frame(part)))
+            .fold(f64::INFINITY, f64::min);
+        shortest >= 0.85 * self.part_target()
     }
 
     /// Frames a second.
@@ -108,9 +119,12 @@ mod tests {
 
     #[test]
     fn no_part_is_longer_than_the_target_or_shorter_than_85_percent_of_it() {
-        for (num, den) in [(24, 1), (25, 1), (30, 1), (50, 1), (60, 1), (30_000, 1001), (60_000, 1001)] {
-            let grid = grid(num, den);
-            for part in 0..grid.parts_per_segment() {
+        let asked = [(2.0, 6), (2.0, 8), (1.0, 4), (1.0, 7), (1.0, 20), (4.0, 12)];
+        let rates = [(5, 1), (10, 1), (20, 1), (24, 1), (25, 1), (30, 1), (50, 1), (60, 1), (30_000, 1001)];
+        for ((num, den), (segment_s, parts_per_segment)) in rates.into_iter().flat_map(|r| asked.map(|a| (r, a))) {
+            let hls = config::Hls { segment_s, parts_per_segment, ..config::Hls::default() };
+            let grid = Grid::new(FrameRate { num, den }, &hls);
+            for part in 0..grid.parts_per_segment().saturating_sub(1) {
                 let length = grid.part_start(1, part + 1).since(grid.part_start(1, part)) as f64 / 1e9;
                 assert!(length <= grid.part_target(), "{num}/{den} part {part}");
                 assert!(length >= 0.85 * grid.part_target(), "{num}/{den} part {part}: {length}");

@@ -58,29 +58,28 @@ fn write_media(out: &mut String, window: &Window, media: &Media) -> std::fmt::Re
     let first = window.listed().next().map_or(0, |segment| segment.number);
     writeln!(out, "#EXT-X-MEDIA-SEQUENCE:{first}")?;
     writeln!(out, "#EXT-X-DISCONTINUITY-SEQUENCE:{}", window.discontinuity_sequence())?;
-    let end = window.listed().next_back().map_or(MediaTime::ZERO, end_of);
+    let end = window.listed().next_back().map_or(MediaTime::ZERO, |segment| end_of(segment, media.grid));
     for (n, segment) in window.listed().enumerate() {
         write_segment(out, segment, n == 0, end, media)?;
     }
     let edge = window.edge();
     let hint = part_file(edge.segment, edge.part);
     writeln!(out, "#EXT-X-PRELOAD-HINT:TYPE=PART,URI=\"{}/{hint}\"", media.directory)?;
-    write_rendition_report(out, media.other)
+    write_rendition_report(out, media.other, media.grid.parts_per_segment())
 }
 
 /// `LAST-MSN` and `LAST-PART` name the newest part that is there, not the next.
-fn write_rendition_report(out: &mut String, (uri, edge): (&str, Edge)) -> std::fmt::Result {
-    match edge {
-        Edge { segment: 0, .. } => Ok(()),
-        Edge { segment, part: 0 } => writeln!(out, "#EXT-X-RENDITION-REPORT:URI=\"{uri}\",LAST-MSN={}", segment - 1),
-        Edge { segment, part } => {
-            writeln!(out, "#EXT-X-RENDITION-REPORT:URI=\"{uri}\",LAST-MSN={segment},LAST-PART={}", part - 1)
-        }
-    }
+fn write_rendition_report(out: &mut String, (uri, edge): (&str, Edge), parts_per_segment: u32) -> std::fmt::Result {
+    let (segment, part) = match edge {
+        Edge { segment: 0, part: 0 } => return Ok(()), // nothing is there yet
+        Edge { segment, part: 0 } => (segment - 1, parts_per_segment - 1),
+        Edge { segment, part } => (segment, part - 1),
+    };
+    writeln!(out, "#EXT-X-RENDITION-REPORT:URI=\"{uri}\",LAST-MSN={segment},LAST-PART={part}")
 }
 
-fn end_of(segment: &Segment) -> MediaTime {
-    segment.start.offset((segment.seconds() * 1e9) as i64)
+fn end_of(segment: &Segment, grid: &Grid) -> MediaTime {
+    segment.start.offset((segment.seconds(grid) * 1e9) as i64)
 }
 
 fn write_segment(
@@ -100,7 +99,7 @@ fn write_segment(
     writeln!(out, "#EXT-X-PROGRAM-DATE-TIME:{wall}")?;
     // Parts are of use near the live edge only: 6.2.2 lets them go after three target durations.
     let parts_listed_s = media.grid.target_duration() as f64 * 3.0;
-    if end.since(end_of(segment)) as f64 / 1e9 < parts_listed_s {
+    if end.since(end_of(segment, media.grid)) as f64 / 1e9 < parts_listed_s {
         for part in &segment.parts {
             // Rounded down: a duration that reads longer than PART-TARGET ends AVPlayer.
             let duration = (part.seconds() * 100_000.0).floor() / 100_000.0;
@@ -111,7 +110,10 @@ fn write_segment(
     }
     if segment.is_complete {
         let file = segment_file(segment.number);
-        writeln!(out, "#EXTINF:{:.5},\n{}/{file}", segment.seconds(), media.directory)?;
+        if segment.is_gap {
+            writeln!(out, "#EXT-X-GAP")?;
+        }
+        writeln!(out, "#EXTINF:{:.5},\n{}/{file}", segment.seconds(media.grid), media.directory)?;
     }
     Ok(())
 }
@@ -157,7 +159,7 @@ mod tests {
 
     fn text() -> String {
         let grid = Grid::new(FrameRate { num: 30, den: 1 }, &Hls::default());
-        let mut window = Window::new(6, 1);
+        let mut window = Window::new(grid, 6, 1);
         for n in 0..(6 * 8 + 2) {
             let (segment, index) = (100 + n / 6, (n % 6) as u32);
             window.push(Part {

@@ -84,9 +84,11 @@ impl Segmenter {
         };
         let place = self.place_of(tick);
         let is_continuous = tick == self.first_tick + self.pending_ticks();
-        if !self.samples.is_empty() && (place != self.place || !is_continuous) {
-            let is_last = place.0 != self.place.0;
-            done.push(self.close(is_last)?);
+        if !self.samples.is_empty() && place == self.place && !is_continuous {
+            return Ok(done); // units are missing inside this part: it ends before them, and none comes twice
+        }
+        if !self.samples.is_empty() && place != self.place {
+            done.push(self.close(place.0 == self.place.0 + 1 && self.is_last_part())?);
         }
         if self.samples.is_empty() {
             (self.place, self.first_tick) = (place, tick);
@@ -94,9 +96,13 @@ impl Segmenter {
         self.samples.push(Sample { duration, is_keyframe: unit.is_keyframe, data: unit.data.clone() });
         let next = self.place_of(tick + u64::from(duration));
         if next != self.place {
-            done.push(self.close(next.0 != self.place.0)?);
+            done.push(self.close(next.0 != self.place.0 && self.is_last_part())?);
         }
         Ok(done)
+    }
+
+    fn is_last_part(&self) -> bool {
+        self.place.1 + 1 == self.grid.parts_per_segment()
     }
 
     fn pending_ticks(&self) -> u64 {
@@ -200,7 +206,7 @@ mod tests {
             parts.extend(segmenter.push(&unit(Kind::Video, grid().rate().time_of(n), n % 60 == 0)).unwrap());
         }
         let places: Vec<_> = parts.iter().map(|part| (part.segment, part.index, part.is_last)).collect();
-        assert_eq!(places[6], (1, 0, true), "the broken segment ends with what there is");
+        assert_eq!(places[6], (1, 0, false), "the broken segment has no end");
         assert_eq!(places[7], (2, 0, false), "and the next starts on the grid");
     }
 }

@@ -8,6 +8,7 @@ use std::collections::VecDeque;
 
 use bytes::Bytes;
 
+use super::grid::Grid;
 use super::segmenter::Part;
 use crate::time::MediaTime;
 
@@ -18,17 +19,22 @@ pub struct Segment {
     pub number: u64,
     /// When its first sample is shown.
     pub start: MediaTime,
-    /// In order; never empty.
+    /// In order; empty in a gap.
     pub parts: Vec<Part>,
     /// Whether the last part is there.
     pub is_complete: bool,
+    /// Whether its media is missing, because the encoder failed: listed, so that numbers and times hold.
+    pub is_gap: bool,
     /// Whether it is the first after a restart of the server.
     pub is_discontinuous: bool,
 }
 
 impl Segment {
-    /// Length in seconds, so far.
-    pub fn seconds(&self) -> f64 {
+    /// Length in seconds, so far. A gap is as long as the plan says.
+    pub fn seconds(&self, grid: &Grid) -> f64 {
+        if self.is_gap {
+            return grid.segment_start(self.number + 1).since(grid.segment_start(self.number)) as f64 / 1e9;
+        }
         self.parts.iter().map(Part::seconds).sum()
     }
 }
@@ -56,6 +62,7 @@ pub struct Edge {
 /// The sliding window of one track.
 #[derive(Debug)]
 pub struct Window {
+    grid: Grid,
     segments: VecDeque<Segment>,
     listed: usize,
     restarts: u64,
@@ -65,8 +72,9 @@ pub struct Window {
 impl Window {
     /// A window that lists `listed` whole segments. `restarts` counts how often the channel was started
     /// before: its first segment then carries a discontinuity.
-    pub fn new(listed: usize, restarts: u64) -> Self {
+    pub fn new(grid: Grid, listed: usize, restarts: u64) -> Self {
         Self {
+            grid,
             segments: VecDeque::new(),
             listed,
             restarts,
@@ -81,15 +89,14 @@ impl Window {
                 segment.is_complete = part.is_last;
                 segment.parts.push(part);
             }
-            previous => {
-                if let Some(segment) = previous {
-                    segment.is_complete = true; // the encoder left its end out
-                }
+            _ => {
+                self.fill_gap(part.segment);
                 let is_discontinuous = std::mem::take(&mut self.is_first_pending) && self.restarts > 0;
                 self.segments.push_back(Segment {
                     number: part.segment,
                     start: part.start,
                     is_complete: part.is_last,
+                    is_gap: false,
                     parts: vec![part],
                     is_discontinuous,
                 });
@@ -97,6 +104,28 @@ impl Window {
         }
         while self.segments.len() > 2 * self.listed + 1 {
             self.segments.pop_front();
+        }
+    }
+
+    /// Before `next`: a segment whose end never came and those that are missing altogether become gaps. A
+    /// playlist numbers its segments by counting them, so none may be left out.
+    fn fill_gap(&mut self, next: u64) {
+        let Some(last) = self.segments.back_mut() else { return };
+        if !last.is_complete {
+            (last.is_complete, last.is_gap) = (true, true);
+            last.parts.clear();
+        }
+        let missing = last.number + 1..next;
+        let most = (2 * self.listed + 1) as u64;
+        for number in missing.start.max(next.saturating_sub(most))..missing.end {
+            self.segments.push_back(Segment {
+                number,
+                start: self.grid.segment_start(number),
+                parts: Vec::new(),
+                is_complete: true,
+                is_gap: true,
+                is_discontinuous: false,
+            });
         }
     }
 
@@ -120,19 +149,22 @@ impl Window {
     pub fn edge(&self) -> Edge {
         match self.segments.back() {
             Some(segment) if segment.is_complete => Edge { segment: segment.number + 1, part: 0 },
-            Some(segment) => Edge { segment: segment.number, part: segment.parts.len() as u32 },
+            Some(segment) => {
+                Edge { segment: segment.number, part: segment.parts.last().map_or(0, |part| part.index + 1) }
+            }
             None => Edge::default(),
         }
     }
 
     /// Whether a whole segment is there, so that a player that knows nothing of parts can start.
     pub fn has_whole_segment(&self) -> bool {
-        self.segments.front().is_some_and(|segment| segment.is_complete)
+        self.segments.iter().any(|segment| segment.is_complete && !segment.is_gap)
     }
 
     /// A whole segment's bytes.
     pub fn segment(&self, number: u64) -> Lookup {
         match self.segments.iter().find(|segment| segment.number == number) {
+            Some(segment) if segment.is_gap => Lookup::Absent,
             Some(segment) if segment.is_complete => {
                 Lookup::Ready(segment.parts.iter().map(|part| part.data.clone()).collect())
             }
@@ -148,7 +180,7 @@ impl Window {
             .segments
             .iter()
             .find(|segment| segment.number == number)
-            .and_then(|segment| segment.parts.get(index as usize));
+            .and_then(|segment| segment.parts.iter().find(|part| part.index == index));
         match found {
             Some(part) => Lookup::Ready(vec![part.data.clone()]),
             None if !self.segments.is_empty() && self.edge() == (Edge { segment: number, part: index }) => Lookup::Next,
@@ -176,8 +208,12 @@ mod tests {
         }
     }
 
+    fn grid() -> Grid {
+        Grid::new(crate::media::FrameRate { num: 30, den: 1 }, &crate::config::Hls::default())
+    }
+
     fn filled(listed: usize, restarts: u64, segments: std::ops::Range<u64>) -> Window {
-        let mut window = Window::new(listed, restarts);
+        let mut window = Window::new(grid(), listed, restarts);
         for segment in segments {
             window.push(part(segment, 0));
             window.push(part(segment, 1));
@@ -204,6 +240,17 @@ mod tests {
         assert_eq!(window.part(12, 1), Lookup::Next);
         assert_eq!(window.segment(12), Lookup::Next);
         assert_eq!(window.edge(), Edge { segment: 12, part: 1 });
+    }
+
+    #[test]
+    fn an_encoder_that_failed_leaves_gaps_and_no_hole_in_the_numbers() {
+        let mut window = filled(6, 0, 10..12);
+        window.push(part(12, 0)); // its end never comes
+        window.push(part(15, 0));
+        let listed: Vec<_> = window.listed().map(|segment| (segment.number, segment.is_gap)).collect();
+        assert_eq!(listed, [(10, false), (11, false), (12, true), (13, true), (14, true), (15, false)]);
+        assert!((window.listed().nth(3).unwrap().seconds(&grid()) - 2.0).abs() < 1e-6);
+        assert_eq!((window.segment(13), window.part(12, 0)), (Lookup::Absent, Lookup::Absent));
     }
 
     #[test]

@@ -43,6 +43,9 @@ impl SoundSync {
     /// Takes a block of interleaved stereo that is heard at `pts`.
     pub fn push(&mut self, pts: MediaTime, interleaved: &[f32]) {
         let block: Vec<Sample> = interleaved.chunks_exact(2).map(|pair| [pair[0], pair[1]]).collect();
+        if block.is_empty() {
+            return;
+        }
         let due = pts.as_ticks(AUDIO_HZ);
         let difference = self.next.map_or(i64::MAX, |next| due.wrapping_sub(next) as i64);
         if difference.abs() > JUMP {

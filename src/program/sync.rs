@@ -31,8 +31,9 @@ pub struct FrameSync<F> {
     hold_nanos: i64,
     waiting: VecDeque<(MediaTime, F)>,
     last: Option<(MediaTime, F)>,
-    /// Added to frames' times so that a frame falls in the middle between two ticks, where a
-    /// millisecond of jitter changes nothing.
+    /// Added to frames' times so that a frame falls a quarter of a tick before a tick, where a millisecond
+    /// of jitter changes nothing; nor does it at twice our rate, where every second frame is then as far
+    /// from the tick on the other side.
     shift: Option<i64>,
     /// Smoothed distance of a frame's shifted time before its tick.
     phase: f64,
@@ -42,7 +43,7 @@ impl<F: Clone> FrameSync<F> {
     /// For ticks at `rate`, holding the last frame for `hold_nanos`.
     pub fn new(rate: FrameRate, hold_nanos: i64) -> Self {
         let frame_nanos = rate.time_of(1).0 as i64;
-        let phase = frame_nanos as f64 / 2.0;
+        let phase = frame_nanos as f64 / 4.0;
         Self { rate, frame_nanos, hold_nanos, waiting: VecDeque::new(), last: None, shift: None, phase }
     }
 
@@ -88,16 +89,15 @@ impl<F: Clone> FrameSync<F> {
         }
     }
 
-    /// The shift that puts a frame at `pts` half a tick before the tick nearest to it.
+    /// The shift that puts a frame at `pts` a quarter of a tick before the tick nearest to it.
     fn shift_for(&mut self, pts: MediaTime) -> i64 {
         *self.shift.get_or_insert_with(|| {
-            self.phase = self.frame_nanos as f64 / 2.0;
+            let quarter = self.frame_nanos / 4;
+            self.phase = quarter as f64;
             let after_tick = pts.since(self.rate.time_of(self.rate.frame_at(pts)));
-            if after_tick <= self.frame_nanos / 2 {
-                -after_tick - self.frame_nanos / 2
-            } else {
-                self.frame_nanos / 2 - after_tick
-            }
+            let to_nearest =
+                if after_tick <= self.frame_nanos / 2 { -after_tick } else { self.frame_nanos - after_tick };
+            to_nearest - quarter
         })
     }
 
@@ -106,13 +106,13 @@ impl<F: Clone> FrameSync<F> {
     fn follow(&mut self, phase: i64) {
         self.phase += (phase.clamp(0, self.frame_nanos) as f64 - self.phase) * 0.02;
         let frame = self.frame_nanos as f64;
-        let off = self.phase - frame / 2.0;
-        if off.abs() > frame * 0.35
+        if !(0.08..0.85).contains(&(self.phase / frame))
             && let Some(shift) = &mut self.shift
         {
-            // Never more than a frame early or half a frame late, or sound and picture part.
-            *shift = (*shift + off as i64).clamp(-self.frame_nanos, 0);
-            self.phase = frame / 2.0;
+            // Never more than a frame early or late, or sound and picture part.
+            let off = self.phase - frame / 4.0;
+            *shift = (*shift + off as i64).clamp(-self.frame_nanos, self.frame_nanos / 4);
+            self.phase = frame / 4.0;
         }
     }
 }
@@ -206,6 +206,28 @@ mod tests {
             }
         }
         assert!((498..=502).contains(&new), "{new} new, {held} held");
+        assert!(sync.shift.is_some_and(|shift| (-30_000_000..10_000_000).contains(&shift)), "{:?}", sync.shift);
+    }
+
+    #[test]
+    fn sixty_a_second_gives_every_second_frame_despite_rounding_to_milliseconds() {
+        for phase in 0..33 {
+            let mut sync = sync();
+            let mut shown = Vec::new();
+            let mut next = 0;
+            for n in 0..300 {
+                while next < (n + 3) * 2 {
+                    let exact = tick_time(0).offset(phase * 1_000_000 + next * TICK / 2);
+                    sync.push(MediaTime(exact.0 / 1_000_000 * 1_000_000), next);
+                    next += 1;
+                }
+                if let Pick::New(frame) = sync.tick(tick_time(n)) {
+                    shown.push(frame);
+                }
+            }
+            let steps = shown.windows(2).skip(2).map(|pair| pair[1] - pair[0]);
+            assert!(steps.into_iter().all(|step| step == 2), "phase {phase}: {shown:?}");
+        }
     }
 
     #[test]

@@ -57,9 +57,10 @@ impl Edition {
         match part {
             None => self.edge.segment > segment,
             Some(part) => {
-                self.edge.segment > segment + 1
+                let next = segment.saturating_add(1);
+                self.edge.segment > next
                     || (self.edge.segment == segment && self.edge.part > part)
-                    || (self.edge.segment == segment + 1 && (part < self.parts_per_segment || self.edge.part > 0))
+                    || (self.edge.segment == next && (part < self.parts_per_segment || self.edge.part > 0))
             }
         }
     }
@@ -95,7 +96,7 @@ pub fn track_name(kind: Kind) -> &'static str {
 impl Live {
     /// A channel that lists `listed` segments and was started `restarts` times before.
     pub fn new(grid: Grid, epoch: WallTime, listed: usize, restarts: u64) -> Self {
-        let window = || Window::new(listed, restarts);
+        let window = || Window::new(grid, listed, restarts);
         let windows = Windows { video: window(), audio: window(), inits: Vec::new() };
         Self {
             grid,

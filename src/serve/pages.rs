@@ -1,5 +1,7 @@
 //! The web pages, embedded in the binary, and `/go/{code}`, where the QR on a card leads.
 
+use std::fmt::Write;
+
 use axum::Router;
 use axum::extract::{Path, State};
 use axum::http::{StatusCode, header};
@@ -81,7 +83,7 @@ async fn go(State(director): State<DirectorHandle>, Path(code): Path<String>) ->
         return (StatusCode::NOT_FOUND, no_store, Html(text)).into_response();
     };
     if let Some(link) = &product.link
-        && let Ok(location) = header::HeaderValue::from_str(link)
+        && let Ok(location) = header::HeaderValue::from_str(&ascii(link))
     {
         return (StatusCode::FOUND, no_store, [(header::LOCATION, location)]).into_response();
     }
@@ -92,6 +94,22 @@ async fn go(State(director): State<DirectorHandle>, Path(code): Path<String>) ->
          <p>Ask in the show how to order this.</p>"
     );
     (no_store, Html(text)).into_response()
+}
+
+/// An address with its letters beyond ASCII as browsers write them in a request.
+fn ascii(link: &str) -> String {
+    let mut out = String::with_capacity(link.len());
+    for letter in link.chars() {
+        if letter.is_ascii() {
+            out.push(letter);
+        } else {
+            let mut bytes = [0; 4];
+            for byte in letter.encode_utf8(&mut bytes).bytes() {
+                let _ = write!(out, "%{byte:02X}");
+            }
+        }
+    }
+    out
 }
 
 fn escaped(text: &str) -> String {

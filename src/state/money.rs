@@ -16,12 +16,27 @@ pub fn currency(code: &str) -> Option<Currency> {
     Currency::from_code(code)
 }
 
+/// Digits after the point of a currency, by ISO 4217's own table.
+pub fn digits(currency: Currency) -> u32 {
+    u32::from(currency.exponent().unwrap_or(0))
+}
+
+/// Every currency's code and digits, for programs: other tables differ (CLDR's has none for IDR).
+pub fn table() -> impl Iterator<Item = (&'static str, u32)> {
+    (b'A'..=b'Z').flat_map(|a| (b'A'..=b'Z').flat_map(move |b| (b'A'..=b'Z').map(move |c| [a, b, c]))).filter_map(
+        |code| {
+            let currency = currency(std::str::from_utf8(&code).ok()?)?;
+            Some((currency.code(), digits(currency)))
+        },
+    )
+}
+
 impl Money {
     /// The amount as a shop writes it: symbol, thousands separated, the currency's own number of digits.
     ///
     /// One way of writing for all languages, so far: symbol first, comma and full stop.
     pub fn display(self) -> String {
-        let digits = u32::from(self.currency.exponent().unwrap_or(0));
+        let digits = digits(self.currency);
         let unit = 10_u64.pow(digits);
         let (whole, rest) = (self.minor.unsigned_abs() / unit, self.minor.unsigned_abs() % unit);
         let sign = if self.minor < 0 { "-" } else { "" };
@@ -86,6 +101,13 @@ mod tests {
             let money = Money { minor, currency: currency(code).unwrap() };
             assert_eq!(money.display(), text);
         }
+    }
+
+    #[test]
+    fn the_table_has_every_currency_with_its_digits() {
+        let table: std::collections::BTreeMap<_, _> = table().collect();
+        assert_eq!([table["IDR"], table["JPY"], table["KWD"], table["USD"]], [2, 0, 3, 2]);
+        assert!(table.len() > 150);
     }
 
     #[test]

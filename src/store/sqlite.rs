@@ -37,7 +37,7 @@ impl Sqlite {
     /// Opens or makes the file.
     ///
     /// # Errors
-    /// [`Error::Database`] when it is not a database or is locked by another server.
+    /// [`Error::Database`] when it is not a database or cannot be written.
     pub fn open(path: &Path) -> Result<Self, Error> {
         let connection = Connection::open(path).map_err(database("open"))?;
         connection.busy_timeout(Duration::from_secs(2)).map_err(database("open"))?;

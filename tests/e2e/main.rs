@@ -1,1 +1,11 @@
+//! Stories against the built binary: a real ffmpeg publishes, a real WebSocket client commands, HLS is fetched
+//! and decoded, a real Chromium looks at the pages. Nothing in the path is replaced.
+//!
+//! Needs `ffmpeg`, `zbarimg`, `chromium` with its driver, and `node`; `make test` installs them.
 
+mod browser;
+mod playlist;
+mod publish;
+mod show;
+mod stage;
+mod sync;

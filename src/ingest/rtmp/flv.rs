@@ -53,6 +53,9 @@ pub fn video(body: &Bytes) -> Result<Tag, Error> {
         12 => return Err(Error::VideoCodec("HEVC (12)".into())),
         other => return Err(Error::VideoCodec(other.to_string())),
     }
+    if first >> 4 == 5 {
+        return Ok(Tag::Nothing); // a command to a player, such as the start of a seek
+    }
     let [_, packet_type, c0, c1, c2, ..] = body[..] else { return Err(Error::Short("video")) };
     match packet_type {
         0 => Ok(Tag::Config(body.slice(5..))),

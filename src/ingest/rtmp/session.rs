@@ -212,7 +212,8 @@ impl Session {
             20 => return self.command(&values(20, &message.body)?),
             // AMF3 commands are AMF0 behind one zero byte.
             17 => return self.command(&values(17, message.body.get(1..).unwrap_or_default())?),
-            18 => return Ok(metadata(&message.body).map(Event::Metadata)),
+            // Before publish nobody has a use for it, and nobody unknown makes us keep anything.
+            18 if self.is_publishing => return Ok(metadata(&message.body).map(Event::Metadata)),
             _ => {} // acknowledgements, peer bandwidth, shared objects: nothing to do
         }
         Ok(None)

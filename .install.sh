@@ -1,0 +1,63 @@
+#!/bin/sh
+# Installs what is missing to build, run or test Vitrine on Debian and Ubuntu; lists it first. Quick and silent
+# when nothing is missing. Usage: .install.sh build|run|test
+set -eu
+
+build="build-essential pkg-config clang libgstreamer1.0-dev libgstreamer-plugins-base1.0-dev"
+run="gstreamer1.0-plugins-base gstreamer1.0-plugins-good gstreamer1.0-plugins-bad gstreamer1.0-plugins-ugly gstreamer1.0-libav gstreamer1.0-x fonts-noto-core fonts-noto-cjk fonts-noto-color-emoji"
+tests="gstreamer1.0-tools ffmpeg zbar-tools python3"
+
+want="$build"
+[ "$1" = build ] || want="$want $run"
+if [ "$1" = test ]; then
+  want="$want $tests"
+  command -v node >/dev/null 2>&1 || want="$want nodejs"
+  command -v npm >/dev/null 2>&1 || want="$want npm"
+  if ! command -v chromedriver >/dev/null 2>&1; then
+    if grep -qi '^ID=ubuntu' /etc/os-release 2>/dev/null; then want="$want chromium-browser chromium-chromedriver"
+    else want="$want chromium chromium-driver"; fi
+  fi
+fi
+cargo=$(command -v cargo 2>/dev/null || true)
+[ -n "$cargo" ] || { [ -x "$HOME/.cargo/bin/cargo" ] && cargo="$HOME/.cargo/bin/cargo"; } || true
+[ -n "$cargo" ] || command -v curl >/dev/null 2>&1 || want="$want curl ca-certificates"
+
+missing=""
+if command -v dpkg-query >/dev/null 2>&1; then
+  for package in $want; do
+    dpkg-query -W -f '${Status}' "$package" 2>/dev/null | grep -q 'ok installed' || missing="$missing $package"
+  done
+else
+  echo "This is neither Debian nor Ubuntu: install by hand what these packages hold: $want" >&2
+fi
+
+if [ -n "$missing" ]; then
+  echo "Installing with apt-get:$missing"
+  if [ "$(id -u)" = 0 ]; then sudo=""
+  elif command -v sudo >/dev/null 2>&1; then sudo="sudo"
+  else echo "Not root and no sudo. As root: apt-get install$missing" >&2; exit 1; fi
+  export DEBIAN_FRONTEND=noninteractive
+  $sudo apt-get update -q
+  # shellcheck disable=SC2086
+  $sudo apt-get install -q -y --no-install-recommends $missing
+fi
+
+# The oldest compiler that builds this; Debian's own is older.
+if [ -z "$cargo" ]; then
+  echo "Installing Rust through rustup (https://rustup.rs) into $HOME/.cargo"
+  if ! curl --proto '=https' --tlsv1.2 -sSf https://sh.rustup.rs | sh -s -- -y --profile minimal -c rustfmt -c clippy; then
+    echo "Rust could not be fetched. Get it from https://rustup.rs (1.91 or newer) and run this again." >&2
+    exit 1
+  fi
+  cargo="$HOME/.cargo/bin/cargo"
+fi
+version=$("$cargo" --version | sed 's/^cargo 1\.\([0-9]*\).*/\1/')
+if [ "$version" -lt 91 ] 2>/dev/null; then
+  echo "$("$cargo" --version) is too old: Rust 1.91 or newer is wanted. With rustup: rustup update stable" >&2
+  exit 1
+fi
+
+if [ "$1" = test ] && [ ! -e tests/oracle/node_modules/.package-lock.json ]; then
+  echo "Installing the outside playlist parser with npm into tests/oracle"
+  (cd tests/oracle && npm ci --no-audit --no-fund --silent)
+fi

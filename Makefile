@@ -1,0 +1,35 @@
+# Two commands: `make run` and `make test`. Both install what is missing first, and say what.
+.PHONY: run demo test lint bench check install
+
+CARGO ?= $(shell command -v cargo 2>/dev/null || echo $(HOME)/.cargo/bin/cargo)
+ARGS ?=
+
+run: install
+	$(CARGO) build --release --locked --bin vitrine
+	./target/release/vitrine serve $(ARGS)
+
+demo: install
+	$(CARGO) build --release --locked --bin vitrine
+	./target/release/vitrine demo $(ARGS)
+
+check: install
+	$(CARGO) build --release --locked --bin vitrine
+	./target/release/vitrine check $(ARGS)
+
+test:
+	sh ./.install.sh test
+	$(CARGO) test --locked $(ARGS)
+
+lint:
+	sh ./.install.sh build
+	$(CARGO) fmt --check
+	$(CARGO) clippy --locked --all-targets -- -D warnings
+	$(CARGO) test --locked --test layers
+
+bench:
+	sh ./.install.sh test
+	$(CARGO) build --release --locked --bin vitrine --example blend
+	python3 tests/bench/bench.py $(ARGS)
+
+install:
+	sh ./.install.sh run

@@ -1,0 +1,206 @@
+// The control page. It shows what the server says and nothing else: a button does not change the page, the
+// event that follows does.
+import { Connection } from "./connection.js";
+import { play } from "./player.js";
+import { openEditor } from "./editor.js";
+
+const $ = (id) => document.getElementById(id);
+const state = { products: {}, cards: {}, airings: [], channels: [] };
+let connection, token, channel, player, digits = {}, clockOffsetMs = 0, isConnected = false;
+
+function start(password) {
+  token = password;
+  $("login").hidden = true;
+  $("room").hidden = false;
+  connection = new Connection(password, {
+    open: () => setConnected(true),
+    event: receive,
+    closed(reason, isFinal) {
+      setConnected(false);
+      if (!isFinal) return;
+      sessionStorage.removeItem("token");
+      $("room").hidden = true;
+      $("login").hidden = false;
+      $("login-error").textContent = "The password is not right.";
+    },
+  });
+}
+
+function setConnected(is) {
+  isConnected = is;
+  $("connection").textContent = is ? "Connected" : "Not connected: trying again…";
+  $("connection").className = is ? "pill well" : "pill bad";
+  drawOnAir();
+  for (const button of document.querySelectorAll("#room button")) button.disabled = !is;
+}
+
+function receive(name, data) {
+  switch (name) {
+    case "StateSnapshot":
+      Object.assign(state, data);
+      clockOffsetMs = data.now - Date.now();
+      previews.clear();
+      chooseChannel();
+      sessionStorage.setItem("token", token);
+      fetch("/api/v1/currencies", { headers: { authorization: `Bearer ${token}` } })
+        .then((response) => response.json()).then((table) => { digits = table; });
+      break;
+    case "ProductChanged": state.products[data.product.sku] = data.product; forget(data.product.sku); break;
+    case "ProductRemoved": delete state.products[data.sku]; break;
+    case "CardChanged": state.cards[data.card.id] = data.card; previews.delete(data.card.id); break;
+    case "CardRemoved": delete state.cards[data.cardId]; break;
+    case "CardShown":
+      state.airings = [...state.airings.filter((a) => a.id !== data.airing.id), data.airing];
+      break;
+    case "CardMoved": state.airings = state.airings.map((a) => (a.id === data.airing.id ? data.airing : a)); break;
+    case "CardHidden": state.airings = state.airings.filter((a) => a.id !== data.airing.id); break;
+    case "ChannelStatusChanged":
+      state.channels = state.channels.map((c) => (c.id === data.id ? data : c));
+      drawStatus();
+      return;
+  }
+  draw();
+}
+
+function chooseChannel() {
+  const names = state.channels.map((c) => c.id);
+  if (!names.includes(channel)) {
+    channel = names.includes("main") ? "main" : names[0];
+    player = play($("video"), `/live/${channel}/index.m3u8`);
+  }
+  $("channel").hidden = names.length < 2;
+  $("channel").replaceChildren(...names.map((name) => new Option(name, name, name === channel, name === channel)));
+}
+
+$("channel").addEventListener("change", () => {
+  channel = $("channel").value;
+  player.end();
+  const fresh = $("video").cloneNode();
+  $("video").replaceWith(fresh);
+  player = play(fresh, `/live/${channel}/index.m3u8`);
+  previews.clear();
+  draw();
+});
+
+// Card pictures, drawn by the server exactly as they go on air; kept until the card or its product changes.
+const previews = new Map();
+
+function forget(sku) {
+  for (const card of Object.values(state.cards)) if (card.sku === sku) previews.delete(card.id);
+}
+
+async function preview(card, image) {
+  if (!previews.has(card.id)) previews.set(card.id, fetchPreview(card.id));
+  try { image.src = await previews.get(card.id); } catch { image.alt = `${card.id} cannot be drawn`; }
+}
+
+async function fetchPreview(id) {
+  const url = `/api/v1/cards/${encodeURIComponent(id)}/preview.png?channel=${encodeURIComponent(channel)}`;
+  const response = await fetch(url, { headers: { authorization: `Bearer ${token}` } });
+  if (!response.ok) throw new Error(response.statusText);
+  return URL.createObjectURL(await response.blob());
+}
+
+const onAir = () => state.airings.filter((airing) => airing.channel === channel);
+const titleOf = (card) => card.title ?? state.products[card.sku]?.title ?? card.sku;
+
+/** An element with properties and children. */
+function element(name, properties = {}, ...children) {
+  const made = Object.assign(document.createElement(name), properties);
+  made.append(...children);
+  return made;
+}
+
+function cardItem(card) {
+  const isOn = onAir().some((airing) => airing.cardId === card.id);
+  const image = element("img", { alt: titleOf(card), width: 672, height: 184 });
+  preview(card, image);
+  const take = element("button", {
+    type: "button", className: "take", textContent: isOn ? "Take off air" : "Put on air", disabled: !isConnected,
+    onclick: () => ask(isOn ? "HideCard" : "ShowCard", { cardId: card.id, channel }),
+  });
+  take.dataset.card = card.id;
+  take.setAttribute("aria-pressed", isOn);
+  const edit = element("button", {
+    type: "button", textContent: "Edit", disabled: !isConnected,
+    onclick: () => openEditor({ card, product: state.products[card.sku], isOn, state, digits, request, upload }),
+  });
+  const item = element("li", { className: isOn ? "is-on" : "" },
+    image, element("div", { className: "name", textContent: titleOf(card) }),
+    element("div", { className: "row" }, take, edit));
+  item.dataset.card = card.id;
+  return item;
+}
+
+function draw() {
+  const focused = document.activeElement?.dataset?.card;
+  const cards = Object.values(state.cards);
+  $("cards").replaceChildren(...cards.map(cardItem));
+  $("empty").hidden = cards.length > 0;
+  if (focused) $("cards").querySelector(`button[data-card="${CSS.escape(focused)}"]`)?.focus();
+  drawOnAir();
+  drawStatus();
+}
+
+function drawOnAir() {
+  const airings = onAir();
+  $("tally").textContent = !isConnected ? "On air: unknown" : airings.length ? `ON AIR: ${airings.length}` : "Nothing on air";
+  $("tally").classList.toggle("is-on", isConnected && airings.length > 0);
+  $("on-air").replaceChildren(...airings.map((airing) => {
+    const card = state.cards[airing.cardId];
+    const seconds = Math.max(0, Math.round((Date.now() + clockOffsetMs - airing.since) / 1000));
+    const since = `${Math.floor(seconds / 60)}:${String(seconds % 60).padStart(2, "0")}`;
+    return element("li", {}, `${card ? titleOf(card) : airing.cardId} · ${airing.slot} · since ${since}`);
+  }));
+  if (!airings.length) $("on-air").replaceChildren();
+}
+
+const SHOWING = { startingSoon: "slate “Starting soon”", live: "live picture", held: "last picture, held", backSoon: "slate “We’ll be right back”" };
+
+function drawStatus() {
+  const status = state.channels.find((c) => c.id === channel);
+  if (!status) return;
+  const p = status.publisher;
+  $("publisher").textContent = p.isConnected
+    ? `Connected (${p.protocol}). Viewers see: ${SHOWING[status.showing]}.`
+    : `Nobody publishes. Viewers see: ${SHOWING[status.showing]}.`;
+  const parts = p.isConnected
+    ? [p.width && `${p.width}×${p.height}`, `${p.fps} fps`, `${p.bitrateKbps} kb/s`,
+      p.keyframeIntervalS && `key frame every ${p.keyframeIntervalS.toFixed(1)} s`, p.encoder]
+    : [p.lastEnd && `Last publisher: ${p.lastEnd}`];
+  if (status.behindMs > 500) parts.push(`the programme is ${status.behindMs} ms late: this machine is too slow`);
+  $("publisher-detail").textContent = parts.filter(Boolean).join(" · ");
+}
+
+function say(text) {
+  $("error").textContent = text;
+  $("error").hidden = !text;
+}
+
+const request = (name, data) => connection.request(name, data);
+
+/** Asks and shows what was refused. */
+async function ask(name, data) {
+  say("");
+  try { await request(name, data); } catch (error) { say(error.message); }
+}
+
+async function upload(sku, file) {
+  const url = `/api/v1/products/${encodeURIComponent(sku)}/image`;
+  const response = await fetch(url, { method: "PUT", body: file, headers: { authorization: `Bearer ${token}` } });
+  if (!response.ok) throw new Error((await response.json()).detail);
+}
+
+$("panic").addEventListener("click", () => ask("ClearAll", { channel }));
+$("add").addEventListener("click", () => openEditor({ state, digits, request, upload }));
+$("login").addEventListener("submit", (event) => { event.preventDefault(); start($("password").value); });
+setInterval(drawOnAir, 1000);
+
+// The password comes in the fragment, which no server sees; it leaves the address bar at once.
+function fromFragment() {
+  try { return decodeURIComponent(location.hash.slice(1)); } catch { return location.hash.slice(1); }
+}
+const given = fromFragment() || sessionStorage.getItem("token");
+if (location.hash) history.replaceState(null, "", location.pathname);
+if (given) start(given);
+else $("login").hidden = false;

@@ -1,0 +1,250 @@
+"""Prints one table of ratios, each measured in one run on this machine. `make bench` runs it.
+
+Rows (a), (b): CPU of the whole server against ffmpeg doing the same work on the same clip at the same time.
+Row (c): CPU of blending alone, see blend.rs. Rows (d) to (g): seconds, frames and MiB against their bars.
+Only 127.0.0.1 is spoken to. `--minutes N` sets how long the server runs for (a), (b) and (g); 1 by default.
+"""
+
+import json, os, re, shutil, subprocess, sys, tempfile, threading, time, urllib.request
+
+ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+MINUTES = float(sys.argv[sys.argv.index("--minutes") + 1]) if "--minutes" in sys.argv else 1.0
+TOKEN, KEY = "bench-admin-token", "bench-stream-key"
+WORK = tempfile.mkdtemp(prefix="vitrine-bench-")
+KBPS = 3000
+
+
+def cpu_seconds(pid):
+    fields = open(f"/proc/{pid}/stat").read().rsplit(")", 1)[1].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def rss_mib(pid):
+    return int(re.search(r"VmRSS:\s+(\d+)", open(f"/proc/{pid}/status").read())[1]) / 1024
+
+
+def spawn(*command, **more):
+    quiet = {"stdin": subprocess.DEVNULL, "stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+    return subprocess.Popen([str(word) for word in command], **{**quiet, **more})
+
+
+def until(look, seconds=30):
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        found = look()
+        if found:
+            return found
+        time.sleep(0.005)
+    sys.exit("bench: a condition was not met in time")
+
+
+class Server:
+    def __init__(self):
+        data = tempfile.mkdtemp(dir=WORK)
+        self.process = spawn(
+            f"{ROOT}/target/release/vitrine", "--http", "127.0.0.1:0", "--rtmp", "127.0.0.1:0", "--data-dir", data,
+            "--admin-token", TOKEN, "--stream-key", KEY, stderr=open(f"{WORK}/log", "w"))
+        path = f"{data}/endpoints.json"
+        until(lambda: os.path.exists(path))
+        found = json.load(open(path))
+        self.http, self.rtmp = f"http://{found['http']}", f"rtmp://{found['rtmp']}/live/{KEY}"
+
+    def get(self, path):
+        with urllib.request.urlopen(self.http + path, timeout=20) as response:
+            return response.read()
+
+    def api(self, method, path, body=None):
+        request = urllib.request.Request(
+            f"{self.http}/api/v1{path}", method=method, data=None if body is None else json.dumps(body).encode(),
+            headers={"authorization": f"Bearer {TOKEN}"})
+        with urllib.request.urlopen(request, timeout=20) as response:
+            return json.load(response)
+
+    def channel(self):
+        return self.api("GET", "/state")["channels"][0]
+
+    def product(self):
+        self.api("PUT", "/products/cup", {
+            "title": "Ceramic cup 陶瓷杯 ☕", "priceMinor": 8900, "oldPriceMinor": 12900, "currency": "CNY"})
+        self.api("PUT", "/cards/cup", {"sku": "cup"})
+
+    def publish(self, clip):
+        return spawn("ffmpeg", "-v", "error", "-re", "-stream_loop", "-1", "-i", clip, "-c", "copy", "-f", "flv", self.rtmp)
+
+    def stop(self):
+        self.process.terminate()
+        self.process.wait()
+
+
+def make_clip():
+    """Ten seconds that are hard enough to encode: moving shapes over noise, with sound."""
+    clip = f"{WORK}/clip.flv"
+    subprocess.run([
+        "ffmpeg", "-v", "error", "-y", "-f", "lavfi", "-i", "testsrc2=size=1280x720:rate=30,noise=alls=6:allf=t",
+        "-f", "lavfi", "-i", "anoisesrc=amplitude=0.1:sample_rate=48000", "-t", "10", "-c:v", "libx264",
+        "-preset", "veryfast", "-b:v", "4000k", "-g", "60", "-pix_fmt", "yuv420p", "-c:a", "aac", "-ac", "2", clip], check=True)
+    return clip
+
+
+def ffmpeg_same(clip, png):
+    """ffmpeg with the encoder settings of pipelines/programme.gst; with an overlay if `png` is given."""
+    out = tempfile.mkdtemp(dir=WORK)
+    overlay = ["-i", png, "-filter_complex", "[0:v][1:v]overlay=50:490[v]", "-map", "[v]", "-map", "0:a"] if png else []
+    return spawn(
+        "ffmpeg", "-v", "error", "-re", "-stream_loop", "-1", "-i", clip, *overlay,
+        "-c:v", "libx264", "-preset", "veryfast", "-tune", "zerolatency", "-threads", "2",
+        "-x264-params", "sliced-threads=0:scenecut=0:bframes=0", "-g", "60",
+        "-b:v", f"{KBPS}k", "-maxrate", f"{KBPS}k", "-bufsize", f"{KBPS * 6 // 10}k",
+        "-c:a", "aac", "-b:a", "128k", "-f", "hls", "-hls_time", "2", "-hls_segment_type", "fmp4",
+        "-hls_flags", "delete_segments", f"{out}/index.m3u8")
+
+
+def whole_path(clip):
+    """(a), (b), (g): the three run side by side, so that a busy machine slows all alike."""
+    server = Server()
+    server.product()
+    host = server.publish(clip)
+    until(lambda: server.channel()["showing"] == "live")
+    server.api("POST", "/cards/cup/show", {})
+    picture = urllib.request.Request(f"{server.http}/api/v1/cards/cup/preview.png", headers={"authorization": f"Bearer {TOKEN}"})
+    png = f"{WORK}/card.png"
+    open(png, "wb").write(urllib.request.urlopen(picture).read())
+    with_overlay, plain = ffmpeg_same(clip, png), ffmpeg_same(clip, None)
+    time.sleep(5)  # past every start-up
+    pids = [server.process.pid, with_overlay.pid, plain.pid]
+    before, rss_before = [cpu_seconds(pid) for pid in pids], rss_mib(server.process.pid)
+    time.sleep(MINUTES * 60)
+    used = [cpu_seconds(pid) - start for pid, start in zip(pids, before)]
+    rss = rss_mib(server.process.pid)
+    for process in (host, with_overlay, plain):
+        process.kill()
+        process.wait()
+    server.stop()
+    seconds = MINUTES * 60
+    print(f"CPU seconds per second: server {used[0] / seconds:.3f}, ffmpeg with overlay {used[1] / seconds:.3f}, "
+          f"ffmpeg plain {used[2] / seconds:.3f}; RSS {rss_before:.0f} to {rss:.0f} MiB in {MINUTES:g} min")
+    return used[0] / used[1], used[0] / used[2], rss, rss - rss_before
+
+
+def blend():
+    out = subprocess.run(["cargo", "run", "-q", "--release", "--locked", "--example", "blend"],
+                         cwd=ROOT, check=True, capture_output=True, text=True).stdout
+    found = json.loads(out)
+    print(f"blend, CPU seconds for {found['frames']} frames, one card and four: ours {found['ours']}, overlaycomposition {found['theirs']}")
+    return found["ours"][0] / found["theirs"][0], found["ours"][1] / found["theirs"][1]
+
+
+def first_frame(clip):
+    """(d): from the start of ffmpeg's process to the first listed part that shows the host."""
+    server = Server()
+    until(lambda: server.channel()["programmeMs"])
+    start = time.monotonic()
+    host = server.publish(clip)
+    status = until(lambda: (found := server.channel())["showing"] == "live" and found)
+    frame = status["programmeMs"] * 30 // 1000
+    server.get(f"/live/main/video.m3u8?_HLS_msn={frame // 60}&_HLS_part={frame % 60 // 10}")
+    took = time.monotonic() - start
+    host.kill()
+    server.stop()
+    return took
+
+
+def command_to_frame():
+    """(e): frames from a command to the first composed picture that shows it, the worst of ten."""
+    server = Server()
+    server.product()
+    until(lambda: server.channel()["programmeMs"])
+    worst = 0
+    for _ in range(10):
+        rev = server.api("POST", "/cards/cup/show", {})["rev"]
+        state = server.api("GET", "/state")
+        command_ms = state["airings"][0]["sinceProgramme"] / 1e6
+        drawn = until(lambda: (found := server.channel())["drawnRev"] >= rev and found)
+        worst = max(worst, (drawn["drawnMs"] - command_ms) * 30 / 1000)
+        server.api("POST", "/clear", {})
+    server.stop()
+    return worst
+
+
+def frame_to_part():
+    """(f): a flash goes into an encoder at a known moment; when is the part that holds it to be had?"""
+    server = Server()
+    host = spawn(
+        "ffmpeg", "-v", "error", "-f", "rawvideo", "-pix_fmt", "gray", "-s", "320x180", "-r", "30", "-i", "-",
+        "-f", "lavfi", "-i", "anullsrc=sample_rate=48000", "-c:v", "libx264", "-preset", "ultrafast", "-tune", "zerolatency",
+        "-g", "30", "-pix_fmt", "yuv420p", "-c:a", "aac", "-flush_packets", "1", "-f", "flv", server.rtmp, stdin=subprocess.PIPE)
+    sent, stop = [], threading.Event()
+
+    def feed():
+        start, n = time.monotonic(), 0
+        while not stop.is_set():
+            is_flash = n >= 150 and n % 75 < 15
+            if is_flash and n % 75 == 0:
+                sent.append(time.time())
+            host.stdin.write(bytes([235 if is_flash else 16]) * (320 * 180))
+            host.stdin.flush()
+            n += 1
+            time.sleep(max(0, start + n / 30 - time.monotonic()))
+
+    thread = threading.Thread(target=feed)
+    thread.start()
+    until(lambda: server.channel()["showing"] == "live")
+    text = server.get("/live/main/video.m3u8").decode()
+    init = server.get("/live/main/" + re.search(r'EXT-X-MAP:URI="([^"]+)"', text)[1])
+    segment = int(re.search(r'TYPE=PART,URI="video/(\d+)', text)[1]) + 1
+    had, segments = {}, {}
+    for n in range(segment, segment + 7):
+        for part in range(6):
+            segments[n] = segments.get(n, b"") + until(lambda: part_bytes(server, n, part))
+            had[n, part] = time.time()
+    stop.set()
+    thread.join()
+    host.kill()
+    server.stop()
+    delays = []
+    dark = True
+    for n, media in segments.items():
+        gray = subprocess.run(["ffmpeg", "-v", "error", "-i", "-", "-vf", "scale=1:1", "-f", "rawvideo", "-pix_fmt", "gray", "-"],
+                              input=init + media, capture_output=True, check=True).stdout
+        for frame, value in enumerate(gray):
+            if value > 120 and dark:
+                at = had[n, frame // 10]
+                delays.append(at - max(moment for moment in sent if moment < at))
+            dark = value < 120
+    print(f"frame to part: {[f'{delay:.2f}' for delay in delays]} s")
+    return max(delays)
+
+
+def part_bytes(server, segment, part):
+    try:
+        return server.get(f"/live/main/video/{segment}.{part}.m4s")
+    except urllib.error.HTTPError:
+        return None
+
+
+def main():
+    clip = make_clip()
+    rows = []
+    a, b, rss, grown = whole_path(clip)
+    rows.append(("(a) server / ffmpeg: decode, overlay, encode, HLS", a, 1.0, "<"))
+    rows.append(("(b) server / ffmpeg: decode, encode, HLS", b, 1.15, "<="))
+    one, four = blend()
+    rows.append(("(c) blend / overlaycomposition, one card", one, 0.15, "<="))
+    rows.append(("(c) blend / overlaycomposition, four cards", four, 0.10, "<="))
+    rows.append(("(d) publish to first listed frame, s", first_frame(clip), 2.5, "<="))
+    rows.append(("(e) command to first composed frame, frames", command_to_frame(), 2.0, "<="))
+    rows.append(("(f) frame into encoder to its part served, s", frame_to_part(), 1.0, "<="))
+    rows.append(("(g) RSS at 720p30 with a card, MiB", rss, 250, "<="))
+    rows.append((f"(g) RSS grown over {MINUTES:g} min, MiB", grown, 10, "<="))
+    print(f"\n{'':52} {'measured':>9} {'bar':>7}  of bar")
+    failed = 0
+    for name, value, bar, sign in rows:
+        well = value < bar if sign == "<" else value <= bar
+        failed += not well
+        print(f"{name:52} {value:9.3f} {sign:>2}{bar:6g}  {value / bar:5.0%}  {'ok' if well else 'OVER'}")
+    shutil.rmtree(WORK, ignore_errors=True)
+    sys.exit(1 if failed else 0)
+
+
+if __name__ == "__main__":
+    main()

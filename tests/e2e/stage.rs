@@ -1,0 +1,332 @@
+//! The stage that the stories play on: a server on free ports, publishers, a control client, a viewer.
+//! Everything waits for a condition with a deadline; nothing sleeps for a guessed time.
+
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::OnceLock;
+use std::time::{Duration, Instant};
+
+use futures_util::{SinkExt, StreamExt};
+use serde_json::{Value, json};
+use tokio_tungstenite::tungstenite::Message;
+use vitrine::control::socket::authentication;
+
+pub(crate) const TOKEN: &str = "test-admin-token";
+pub(crate) const KEY: &str = "test-stream-key";
+/// Generous: CI machines are slow and shared.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
+
+/// A folder that goes with the test.
+pub(crate) struct Folder(pub(crate) PathBuf);
+
+impl Folder {
+    pub(crate) fn new() -> Self {
+        let path = std::env::temp_dir().join(vitrine::id::new("vitrine-e2e"));
+        std::fs::create_dir_all(&path).unwrap();
+        Self(path)
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir_all(&self.0);
+    }
+}
+
+#[allow(clippy::disallowed_methods)] // a test's deadline is real time
+pub(crate) fn until<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
+    let deadline = Instant::now() + PATIENCE;
+    loop {
+        if let Some(found) = look() {
+            return found;
+        }
+        assert!(Instant::now() < deadline, "waited {PATIENCE:?} for: {what}");
+        std::thread::sleep(Duration::from_millis(20)); // between two looks, not for the condition
+    }
+}
+
+/// A process that ends with the test.
+pub(crate) struct Process(pub(crate) Child);
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+/// A running server.
+pub(crate) struct Server {
+    process: Process,
+    pub(crate) data: Folder,
+    pub(crate) http: String,
+    pub(crate) rtmp: String,
+}
+
+impl Server {
+    pub(crate) fn start() -> Self {
+        Self::with(&[])
+    }
+
+    pub(crate) fn with(arguments: &[&str]) -> Self {
+        Self::on(Folder::new(), arguments)
+    }
+
+    pub(crate) fn on(data: Folder, arguments: &[&str]) -> Self {
+        let endpoints = data.0.join("endpoints.json");
+        let _ = std::fs::remove_file(&endpoints);
+        let log = std::fs::OpenOptions::new().append(true).create(true).open(data.0.join("log")).unwrap();
+        let process = Command::new(env!("CARGO_BIN_EXE_vitrine"))
+            .args(["--http", "127.0.0.1:0", "--rtmp", "127.0.0.1:0", "--data-dir"])
+            .arg(&data.0)
+            .args(["--admin-token", TOKEN, "--stream-key", KEY])
+            .args(arguments)
+            .stdout(Stdio::null())
+            .stderr(log)
+            .spawn()
+            .unwrap();
+        let process = Process(process);
+        let endpoints: Value = until("endpoints.json", || {
+            serde_json::from_slice(&std::fs::read(&endpoints).ok()?).ok()
+        });
+        let http = format!("http://{}", endpoints["http"].as_str().unwrap());
+        let rtmp = format!("rtmp://{}/live", endpoints["rtmp"].as_str().unwrap());
+        Self { process, data, http, rtmp }
+    }
+
+    /// Ends it as a lost power supply would, and gives its data back.
+    pub(crate) fn kill(self) -> Folder {
+        let Self { process, data, .. } = self;
+        drop(process); // SIGKILL
+        data
+    }
+
+
+    pub(crate) fn log(&self) -> String {
+        std::fs::read_to_string(self.data.0.join("log")).unwrap()
+    }
+
+    pub(crate) fn get(&self, path: &str) -> (u16, Vec<u8>) {
+        let agent = ureq::Agent::config_builder()
+            .http_status_as_error(false)
+            .timeout_global(Some(PATIENCE))
+            .build()
+            .new_agent();
+        let mut response = agent.get(format!("{}{path}", self.http)).call().unwrap();
+        let body = response.body_mut().with_config().limit(64 << 20).read_to_vec().unwrap();
+        (response.status().as_u16(), body)
+    }
+
+    pub(crate) fn text(&self, path: &str) -> String {
+        let (status, body) = self.get(path);
+        assert_eq!(status, 200, "{path}");
+        String::from_utf8(body).unwrap()
+    }
+
+    /// A REST call; status and JSON.
+    pub(crate) fn api(&self, method: &str, path: &str, body: &[u8]) -> (u16, Value) {
+        let request = ureq::http::Request::builder()
+            .method(method)
+            .uri(format!("{}/api/v1{path}", self.http))
+            .header("authorization", format!("Bearer {TOKEN}"))
+            .body(body.to_vec())
+            .unwrap();
+        let agent = ureq::Agent::config_builder()
+            .http_status_as_error(false)
+            .allow_non_standard_methods(true)
+            .build()
+            .new_agent();
+        let mut response = agent.run(request).unwrap();
+        let text = response.body_mut().read_to_string().unwrap();
+        (response.status().as_u16(), serde_json::from_str(&text).unwrap_or(Value::Null))
+    }
+
+    pub(crate) fn channel(&self) -> Value {
+        self.api("GET", "/state", b"").1["channels"][0].clone()
+    }
+
+    pub(crate) fn until_showing(&self, what: &str) {
+        until(&format!("the programme shows {what}"), || (self.channel()["showing"] == what).then_some(()));
+    }
+
+    /// Publishes `clip` in a loop, as an encoder would.
+    pub(crate) fn publish(&self, clip: &Path) -> Process {
+        publisher(&format!("{}/{KEY}", self.rtmp), clip, Stdio::null())
+    }
+
+    /// A product with a card of the same name.
+    pub(crate) fn product(&self, sku: &str, price_minor: i64) {
+        let product = json!({
+            "title": "Ceramic cup 陶瓷杯 ☕", "priceMinor": price_minor, "oldPriceMinor": 12900, "currency": "CNY",
+        });
+        let (status, answer) = self.api("PUT", &format!("/products/{sku}"), product.to_string().as_bytes());
+        assert_eq!(status, 200, "{answer}");
+        let card = json!({ "sku": sku }).to_string();
+        let (status, answer) = self.api("PUT", &format!("/cards/{sku}"), card.as_bytes());
+        assert_eq!(status, 200, "{answer}");
+    }
+
+    /// The segment's frames through an ffmpeg filter, as gray bytes, one vector a frame.
+    pub(crate) fn frames(&self, segment: u64, filter: &str, frame_bytes: usize) -> Vec<Vec<u8>> {
+        let bytes = self.segment("video", segment);
+        let file = self.data.0.join(vitrine::id::new("segment"));
+        std::fs::write(&file, bytes).unwrap();
+        let output = Command::new("ffmpeg")
+            .args(["-v", "error", "-i"])
+            .arg(&file)
+            .args(["-vf", filter, "-f", "rawvideo", "-pix_fmt", "gray", "-"])
+            .output()
+            .unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        output.stdout.chunks_exact(frame_bytes).map(<[u8]>::to_vec).collect()
+    }
+
+    /// A whole segment with its initialisation, waited for when it is the next.
+    pub(crate) fn segment(&self, track: &str, segment: u64) -> Vec<u8> {
+        let playlist = self.text(&format!("/live/main/{track}.m3u8"));
+        let init = playlist.split("#EXT-X-MAP:URI=\"").nth(1).unwrap().split('"').next().unwrap().to_owned();
+        let (status, mut bytes) = self.get(&format!("/live/main/{init}"));
+        assert_eq!(status, 200, "{init}");
+        until(&format!("segment {segment}"), || {
+            let (status, body) = self.get(&format!("/live/main/{track}/{segment}.m4s"));
+            (status == 200).then(|| bytes.extend(body))
+        });
+        bytes
+    }
+
+    /// What `zbarimg` reads from the first frame of a segment.
+    pub(crate) fn qr_in(&self, segment: u64) -> Option<String> {
+        let bytes = self.segment("video", segment);
+        let (file, png) = (self.data.0.join("qr.mp4"), self.data.0.join("qr.png"));
+        std::fs::write(&file, bytes).unwrap();
+        run(Command::new("ffmpeg").args(["-v", "error", "-y", "-i"]).arg(&file).args(["-frames:v", "1"]).arg(&png));
+        let output = Command::new("zbarimg").args(["-q", "--raw"]).arg(&png).output().unwrap();
+        let text = String::from_utf8(output.stdout).unwrap().trim().to_owned();
+        (!text.is_empty()).then_some(text)
+    }
+
+    /// The segment in progress.
+    pub(crate) fn live_segment(&self) -> u64 {
+        let playlist = self.text("/live/main/video.m3u8");
+        let hint = playlist.split("#EXT-X-PRELOAD-HINT:TYPE=PART,URI=\"video/").nth(1).unwrap();
+        hint.split('.').next().unwrap().parse().unwrap()
+    }
+}
+
+pub(crate) fn run(command: &mut Command) {
+    let output = command.output().unwrap();
+    assert!(output.status.success(), "{command:?}: {}", String::from_utf8_lossy(&output.stderr));
+}
+
+/// ffmpeg, publishing a clip in a loop without encoding.
+pub(crate) fn publisher(address: &str, clip: &Path, log: Stdio) -> Process {
+    let child = Command::new("ffmpeg")
+        .args(["-v", "error", "-re", "-stream_loop", "-1", "-i"])
+        .arg(clip)
+        .args(["-c", "copy", "-f", "flv", address])
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(log)
+        .spawn()
+        .unwrap();
+    Process(child)
+}
+
+/// A clip made once for all tests of this run: ten seconds of moving picture and a tone.
+pub(crate) fn clip() -> &'static Path {
+    static CLIP: OnceLock<PathBuf> = OnceLock::new();
+    CLIP.get_or_init(|| make_clip("moving", "testsrc2=size=1280x720:rate=30", "sine=frequency=440:sample_rate=48000"))
+}
+
+/// The same in another size and rate, with B-frames and a distant key frame, as OBS sends by default.
+pub(crate) fn other_clip() -> &'static Path {
+    static CLIP: OnceLock<PathBuf> = OnceLock::new();
+    CLIP.get_or_init(|| make_clip("other", "testsrc2=size=640x480:rate=25", "sine=frequency=880:sample_rate=44100"))
+}
+
+/// Encodes ten seconds of `video` and `audio` (ffmpeg's own sources) to FLV.
+pub(crate) fn make_clip(name: &str, video: &str, audio: &str) -> PathBuf {
+    let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("{name}-{}.flv", std::process::id()));
+    run(Command::new("ffmpeg")
+        .args(["-v", "error", "-y", "-f", "lavfi", "-i", video, "-f", "lavfi", "-i", audio, "-t", "10"])
+        .args(["-c:v", "libx264", "-preset", "veryfast", "-bf", "2", "-g", "60", "-pix_fmt", "yuv420p"])
+        .args(["-b:v", "1500k", "-c:a", "aac", "-b:a", "96k", "-ac", "2"])
+        .arg(&path));
+    path
+}
+
+type Stream = tokio_tungstenite::WebSocketStream<tokio_tungstenite::MaybeTlsStream<tokio::net::TcpStream>>;
+
+/// A control client on the WebSocket.
+pub(crate) struct Control {
+    runtime: tokio::runtime::Runtime,
+    stream: Stream,
+    /// Events not yet looked at.
+    events: Vec<Value>,
+    requests: u64,
+}
+
+impl Control {
+    pub(crate) fn connect(server: &Server) -> Self {
+        let url = server.http.replace("http://", "ws://") + "/ws";
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        let (stream, _) = runtime.block_on(tokio_tungstenite::connect_async(url)).unwrap();
+        let mut control = Self { runtime, stream, events: Vec::new(), requests: 0 };
+        let hello = control.receive();
+        assert_eq!(hello["op"], 0);
+        let text = |name: &str| hello["d"]["authentication"][name].as_str().unwrap().to_owned();
+        let proof = authentication(TOKEN, &text("salt"), &text("challenge"));
+        control.send(&json!({ "op": 1, "d": { "rpcVersion": 1, "authentication": proof } }));
+        assert_eq!(control.receive()["op"], 2);
+        control
+    }
+
+    pub(crate) fn send(&mut self, message: &Value) {
+        let message = Message::text(message.to_string());
+        self.runtime.block_on(self.stream.send(message)).unwrap();
+    }
+
+    pub(crate) fn receive(&mut self) -> Value {
+        loop {
+            let next = self.stream.next();
+            let message = self.runtime.block_on(async { tokio::time::timeout(PATIENCE, next).await });
+            match message.expect("a message in time").expect("an open connection").unwrap() {
+                Message::Text(text) => return serde_json::from_str(&text).unwrap(),
+                Message::Close(frame) => panic!("closed: {frame:?}"),
+                _ => {}
+            }
+        }
+    }
+
+    /// Asks; the answer's `requestStatus` and data.
+    pub(crate) fn ask(&mut self, request_type: &str, data: &Value) -> (Value, Value) {
+        self.requests += 1;
+        let id = self.requests.to_string();
+        let request = json!({ "requestType": request_type, "requestId": id, "requestData": data });
+        self.send(&json!({ "op": 6, "d": request }));
+        loop {
+            let message = self.receive();
+            if message["op"] == 7 && message["d"]["requestId"] == id {
+                return (message["d"]["requestStatus"].clone(), message["d"]["responseData"].clone());
+            }
+            self.events.push(message["d"].clone());
+        }
+    }
+
+    /// Asks what must succeed; the data.
+    pub(crate) fn request(&mut self, request_type: &str, data: &Value) -> Value {
+        let (status, answer) = self.ask(request_type, data);
+        assert_eq!(status["result"], true, "{request_type}: {status}");
+        answer
+    }
+
+    /// The data of the next event `name` for which `is_it` holds.
+    pub(crate) fn event(&mut self, name: &str, is_it: impl Fn(&Value) -> bool) -> Value {
+        loop {
+            let event = if self.events.is_empty() { self.receive()["d"].clone() } else { self.events.remove(0) };
+            if event["eventType"] == name && is_it(&event["eventData"]) {
+                return event["eventData"].clone();
+            }
+        }
+    }
+}
