@@ -186,14 +186,20 @@ fn start_director(config: &Config) -> Result<(DirectorHandle, Clocks, Runs), Err
         // A little in the past, so that even the first start has room for the segments made ahead.
         let epoch = WallTime(WallTime::now().0 - 60_000);
         let run = store.start_channel(&channel.name, epoch)?;
-        clocks.insert(channel.name.clone(), ProgramClock::start(run.epoch, channel::earliest(channel, config, &run)));
+        clocks.insert(
+            channel.name.clone(),
+            ProgramClock::start(run.epoch, channel::earliest(channel, config, &run)),
+        );
         runs.insert(channel.name.clone(), run);
     }
     let names = config.channels.iter().map(|channel| channel.name.clone()).collect();
     let moment_clocks = clocks.clone();
     let moment = move || Moment {
         wall: WallTime::now(),
-        programme: moment_clocks.iter().map(|(name, clock)| (name.clone(), clock.now())).collect::<BTreeMap<_, MediaTime>>(),
+        programme: moment_clocks
+            .iter()
+            .map(|(name, clock)| (name.clone(), clock.now()))
+            .collect::<BTreeMap<_, MediaTime>>(),
         airing_id: id::new("air"),
         code: id::short_code(),
     };
@@ -213,7 +219,9 @@ fn doors(
         channels.iter().map(|channel| (channel.name.clone(), channel.painter(director))).collect();
     Doors {
         director: director.clone(),
-        status: Arc::new(channels.iter().map(|channel| (channel.name.clone(), channel.status.clone())).collect()),
+        status: Arc::new(
+            channels.iter().map(|channel| (channel.name.clone(), channel.status.clone())).collect(),
+        ),
         painter: Arc::new(move |card, channel| {
             painters.get(channel).ok_or_else(|| format!("there is no channel {channel:?}"))?(card, channel)
         }),

@@ -251,7 +251,8 @@ fn channel_from(name: String, file: ChannelFile) -> Result<Channel, Error> {
         return Err(bad("", name.clone(), "1 to 40 of a-z, 0-9 and -"));
     }
     let fps = file.fps.unwrap_or_else(|| "30".into());
-    let rate = parse_rate(&fps).ok_or_else(|| bad(".fps", fps, "such as \"25\" or \"30000/1001\", up to 60"))?;
+    let rate =
+        parse_rate(&fps).ok_or_else(|| bad(".fps", fps, "such as \"25\" or \"30000/1001\", up to 60"))?;
     let canvas = Canvas { width: file.width.unwrap_or(1280), height: file.height.unwrap_or(720), rate };
     for (key, size) in [(".width", canvas.width), (".height", canvas.height)] {
         if size % 2 != 0 || !(128..=3840).contains(&size) {

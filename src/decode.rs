@@ -9,6 +9,7 @@ use std::sync::Arc;
 use gstreamer as gst;
 use gstreamer_app as gst_app;
 use gstreamer_app::prelude::*;
+use gstreamer_video as gst_video;
 use tokio::sync::mpsc;
 
 use crate::media::{AccessUnit, Canvas, Kind, Packet};
@@ -51,10 +52,16 @@ impl Decoder {
     ///
     /// # Errors
     /// [`Error::Pipeline`] when the description does not fit or an element is missing.
-    pub async fn start(replacements: Option<&Path>, canvas: Canvas, sink: Arc<dyn Sink>) -> Result<Self, Error> {
+    pub async fn start(
+        replacements: Option<&Path>,
+        canvas: Canvas,
+        sink: Arc<dyn Sink>,
+    ) -> Result<Self, Error> {
         let pipeline = Description::load("decode", replacements)?.build()?;
         pipeline.element::<gst::Element>("canvas")?.set_property("caps", canvas_caps(canvas));
-        deliver_frames(&pipeline.element("out_video")?, sink.clone());
+        let out_video = pipeline.element("out_video")?;
+        take_padded_frames(&out_video);
+        deliver_frames(&out_video, sink.clone());
         deliver_sound(&pipeline.element("out_audio")?, sink);
         let video = Track::new(pipeline.element("in_video")?);
         let audio = Track::new(pipeline.element("in_audio")?);
@@ -154,6 +161,21 @@ fn aac_caps(config: bytes::Bytes) -> gst::Caps {
         .build()
 }
 
+/// Says upstream that frames may have padding, so that the decoder writes into them directly. An appsink does not
+/// say so by itself, and then every frame is copied once more.
+fn take_padded_frames(out: &gst_app::AppSink) {
+    let Some(pad) = out.static_pad("sink") else { return };
+    pad.add_probe(gst::PadProbeType::QUERY_DOWNSTREAM, |_, info| {
+        if let Some(query) = info.query_mut()
+            && let gst::QueryViewMut::Allocation(allocation) = query.view_mut()
+        {
+            allocation.add_allocation_meta::<gst_video::VideoMeta>(None);
+            return gst::PadProbeReturn::Handled;
+        }
+        gst::PadProbeReturn::Ok
+    });
+}
+
 fn deliver_frames(out: &gst_app::AppSink, sink: Arc<dyn Sink>) {
     let callbacks = gst_app::AppSinkCallbacks::builder().new_sample(move |out| {
         let sample = out.pull_sample().map_err(|_| gst::FlowError::Eos)?;
@@ -174,7 +196,8 @@ fn deliver_sound(out: &gst_app::AppSink, sink: Arc<dyn Sink>) {
             && let Some(pts) = buffer.pts()
             && let Ok(bytes) = buffer.map_readable()
         {
-            let samples = bytes.chunks_exact(4).map(|b| f32::from_le_bytes([b[0], b[1], b[2], b[3]])).collect();
+            let samples =
+                bytes.chunks_exact(4).map(|b| f32::from_le_bytes([b[0], b[1], b[2], b[3]])).collect();
             sink.sound(Sound { pts: MediaTime(pts.nseconds()), samples });
         }
         Ok(gst::FlowSuccess::Ok)

@@ -89,10 +89,12 @@ impl Pipeline {
     /// # Errors
     /// [`Error::NoElement`].
     pub fn element<T: IsA<gst::Element>>(&self, name: &str) -> Result<T, Error> {
-        self.inner.by_name(name).and_then(|element| element.downcast::<T>().ok()).ok_or_else(|| Error::NoElement {
-            pipeline: self.name.clone(),
-            kind: T::static_type().name(),
-            element: name.to_owned(),
+        self.inner.by_name(name).and_then(|element| element.downcast::<T>().ok()).ok_or_else(|| {
+            Error::NoElement {
+                pipeline: self.name.clone(),
+                kind: T::static_type().name(),
+                element: name.to_owned(),
+            }
         })
     }
 
@@ -167,7 +169,9 @@ fn event_of(message: &gst::Message) -> Option<Event> {
             let debug = error.debug().map(|debug| format!(" ({debug})")).unwrap_or_default();
             Some(Event::Error(format!("{}: {}{debug}", source(), error.error())))
         }
-        gst::MessageView::Warning(warning) => Some(Event::Warning(format!("{}: {}", source(), warning.error()))),
+        gst::MessageView::Warning(warning) => {
+            Some(Event::Warning(format!("{}: {}", source(), warning.error())))
+        }
         gst::MessageView::Eos(_) => Some(Event::Eos),
         _ => None,
     }

@@ -14,6 +14,7 @@ use tokio::sync::watch;
 
 use self::sound::SoundSync;
 use self::sync::{FrameSync, Pick};
+use crate::config;
 use crate::media::{AUDIO_HZ, Canvas, Showing};
 use crate::package::grid::Grid;
 use crate::pipeline::raw::{Frame, Sink, Sound};
@@ -45,9 +46,11 @@ struct Inputs {
 }
 
 impl Mixer {
-    /// For `canvas`, holding the last picture for `hold_ms`.
-    pub fn new(canvas: Canvas, hold_ms: u32) -> Self {
-        let frames = FrameSync::new(canvas.rate, i64::from(hold_ms) * 1_000_000);
+    /// For `canvas`, holding the last picture and keeping frames ahead of their time as `ingest` says.
+    pub fn new(canvas: Canvas, ingest: &config::Ingest) -> Self {
+        let nanos = |ms: u32| i64::from(ms) * 1_000_000;
+        // Half a second beyond the plan: bursts after a short stall are kept.
+        let frames = FrameSync::new(canvas.rate, nanos(ingest.hold_ms), nanos(ingest.jitter_ms + 500));
         Self { inner: Mutex::new(Inputs { publisher: 0, frames, sound: SoundSync::default() }) }
     }
 
@@ -154,7 +157,11 @@ pub struct Programme {
 /// Starts the programme's thread at the start of `first_segment`. When that is in the past, frames up to the
 /// present are made as fast as they are taken: this fills the playlist before the first viewer asks.
 /// The thread ends when every receiver of its progress is gone.
-pub fn start(programme: Programme, channel: &str, first_segment: u64) -> std::io::Result<watch::Receiver<Progress>> {
+pub fn start(
+    programme: Programme,
+    channel: &str,
+    first_segment: u64,
+) -> std::io::Result<watch::Receiver<Progress>> {
     let (progress, receiver) = watch::channel(Progress::default());
     std::thread::Builder::new()
         .name(format!("programme-{channel}"))

@@ -71,8 +71,7 @@ impl fmt::Display for WallTime {
         let z = days + 719_468;
         let era = z.div_euclid(146_097);
         let day_of_era = z.rem_euclid(146_097);
-        let year_of_era =
-            (day_of_era - day_of_era / 1460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
+        let year_of_era = (day_of_era - day_of_era / 1460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
         let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
         let shifted_month = (5 * day_of_year + 2) / 153;
         let day = day_of_year - (153 * shifted_month + 2) / 5 + 1;
@@ -101,7 +100,8 @@ impl ProgramClock {
         let elapsed_ms = (now.0 - epoch.0).max(0) as u64;
         let anchor_media = MediaTime(elapsed_ms * 1_000_000).max(at_least);
         // Where time was held up, civil times follow the wall clock all the same: no date in the future.
-        let epoch = if anchor_media == at_least { WallTime(now.0 - at_least.as_millis() as i64) } else { epoch };
+        let epoch =
+            if anchor_media == at_least { WallTime(now.0 - at_least.as_millis() as i64) } else { epoch };
         Self { anchor: Instant::now(), anchor_media, epoch }
     }
 

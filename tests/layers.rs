@@ -48,7 +48,12 @@ fn may_use(from: &str, to: &str) -> bool {
         // Stages do not use one another.
         3 => below <= 2,
         // Doors reach the director, what is packaged, and the store's words; no stage and no pipeline.
-        4 => below <= 1 || to == "store" || to == "observe" || (below == 4 && (to == "director" || from == "control")),
+        4 => {
+            below <= 1
+                || to == "store"
+                || to == "observe"
+                || (below == 4 && (to == "director" || from == "control"))
+        }
         _ => true,
     }
 }
@@ -74,11 +79,7 @@ fn sources() -> BTreeMap<String, String> {
         let text = std::fs::read_to_string(path).unwrap();
         text.split("#[cfg(test)]").next().unwrap_or_default().to_owned()
     };
-    found
-        .iter()
-        .filter(|path| !path.ends_with("tests.rs"))
-        .map(|path| (name(path), code(path)))
-        .collect()
+    found.iter().filter(|path| !path.ends_with("tests.rs")).map(|path| (name(path), code(path))).collect()
 }
 
 /// The module that a file belongs to; `lib.rs` and `main.rs` are above all.
@@ -98,7 +99,11 @@ fn modules_use_only_what_their_layer_may() {
                 let names = used.trim_start_matches('{').split(['}', ';']).next().unwrap_or_default();
                 let is_group = used.starts_with('{');
                 for name in if is_group { names.split(',').collect() } else { vec![names] } {
-                    let to = name.trim().split([':', ' ', ')', ',', '<', '>', '(', '.']).next().unwrap_or_default();
+                    let to = name
+                        .trim()
+                        .split([':', ' ', ')', ',', '<', '>', '(', '.'])
+                        .next()
+                        .unwrap_or_default();
                     let is_module = LAYERS.iter().any(|(_, modules)| modules.contains(&to));
                     if is_module && !may_use(from, to) {
                         wrong.push(format!("{file}: {} may not use {to}", from));
@@ -114,7 +119,8 @@ fn modules_use_only_what_their_layer_may() {
 fn rules_are_pure() {
     let mut wrong = Vec::new();
     for (file, code) in sources() {
-        let is_rule = module_of(&file).is_some_and(|module| layer(module) <= 1) || PURE.contains(&file.as_str());
+        let is_rule =
+            module_of(&file).is_some_and(|module| layer(module) <= 1) || PURE.contains(&file.as_str());
         for banned in ["tokio::", "gstreamer", "rusqlite", "std::fs", "std::net", "::now()", "axum"] {
             if is_rule && file != "time.rs" && code.contains(banned) {
                 // The configuration names addresses and reads its one file.

@@ -45,6 +45,8 @@ const SHOW_GOES_ON_MS: i64 = 30 * 60 * 1000;
 const REBUILD_AFTER: Duration = Duration::from_millis(500);
 /// How often the encoder is looked after.
 const WATCH: Duration = Duration::from_millis(250);
+/// How long before it is due a unit is decoded.
+const DECODE_AHEAD_NANOS: i64 = 100_000_000;
 /// The status is told at least this often.
 const STATUS_EVERY: Duration = Duration::from_secs(1);
 
@@ -120,7 +122,8 @@ impl Channel {
     /// # Errors
     /// [`Error`].
     pub async fn start(parts: Parts, tasks: &TaskTracker) -> Result<Self, Error> {
-        let Parts { config, channel, clock, run, reception, director, raster, pictures, public_url, stop } = parts;
+        let Parts { config, channel, clock, run, reception, director, raster, pictures, public_url, stop } =
+            parts;
         let grid = Grid::new(channel.canvas.rate, &config.hls);
         let slates = slates(&raster, &config, channel.canvas)?;
         let live = Arc::new(Live::new(grid, clock.epoch(), config.hls.window_segments, run.restarts));
@@ -136,7 +139,7 @@ impl Channel {
         };
         tasks.spawn(until(stop.clone(), desk.clone().run(director.snapshots())));
 
-        let mixer = Arc::new(Mixer::new(channel.canvas, config.ingest.hold_ms));
+        let mixer = Arc::new(Mixer::new(channel.canvas, &config.ingest));
         let outlet = Outlet::default();
         let first_segment = (grid.segment_at(clock.now()).saturating_sub(PREROLL))
             .max(run.last_segment.map_or(0, |last| last + 1));
@@ -154,11 +157,17 @@ impl Channel {
         // The first encoder is built here, so that a machine without one fails to start, in words.
         let encoder = encoding.build().await?;
         let was_live = run.last_live.is_some_and(|live| WallTime::now().0 - live.0 < SHOW_GOES_ON_MS);
+        let switch_clock = clock.clone();
         let programme = Programme { clock, grid, mixer: mixer.clone(), outlet, slates, was_live };
         let progress = program::start(programme, &channel.name, first_segment)?;
         tasks.spawn(encoding.run(encoder, progress.clone(), stop.clone()));
 
-        let switch = Switch { replacements: config.pipelines.clone(), canvas: channel.canvas, mixer };
+        let switch = Switch {
+            replacements: config.pipelines.clone(),
+            clock: switch_clock,
+            canvas: channel.canvas,
+            mixer,
+        };
         tasks.spawn(until(stop.clone(), switch.run(reception.arrivals)));
         let (status_tx, status) = watch::channel(ChannelStatus::default());
         tasks.spawn(until(stop, follow(status_tx, reception.status, progress, board.drawn(), live.clone())));
@@ -219,6 +228,7 @@ fn read_slate(raster: &Raster, path: PathBuf, canvas: Canvas) -> Result<Rgba, Er
 /// Gives each publisher a decoder; the newest one's media reaches the programme.
 struct Switch {
     replacements: Option<PathBuf>,
+    clock: ProgramClock,
     canvas: Canvas,
     mixer: Arc<Mixer>,
 }
@@ -227,10 +237,10 @@ impl Switch {
     async fn run(self, mut arrivals: tokio::sync::mpsc::Receiver<Arrival>) {
         while let Some(arrival) = arrivals.recv().await {
             let sink = program::attach(&self.mixer);
-            let (replacements, canvas) = (self.replacements.clone(), self.canvas);
+            let (replacements, clock, canvas) = (self.replacements.clone(), self.clock.clone(), self.canvas);
             tokio::spawn(async move {
                 let (cancel, failure) = (arrival.cancel.clone(), arrival.failure.clone());
-                if let Err(error) = decode(replacements, canvas, sink, arrival).await {
+                if let Err(error) = decode(replacements, &clock, canvas, sink, arrival).await {
                     let _ = failure.set(error.to_string()); // the publisher's own line tells it
                 }
                 cancel.cancel();
@@ -239,8 +249,11 @@ impl Switch {
     }
 }
 
+/// Decodes a publisher's units shortly before they are due. What rides out uneven delivery waits coded: decoded it
+/// would be a hundred times larger, and out of the processor's caches by the time it is used.
 async fn decode(
     replacements: Option<PathBuf>,
+    clock: &ProgramClock,
     canvas: Canvas,
     sink: Arc<dyn pipeline::raw::Sink>,
     mut arrival: Arrival,
@@ -248,6 +261,10 @@ async fn decode(
     let mut decoder = Decoder::start(replacements.as_deref(), canvas, sink).await?;
     let mut outcome = Ok(());
     while let Some(packet) = arrival.packets.recv().await {
+        if let Packet::Unit(unit) = &packet {
+            let early = unit.dts.since(clock.now()) - DECODE_AHEAD_NANOS;
+            tokio::time::sleep(Duration::from_nanos(early.max(0).unsigned_abs())).await;
+        }
         outcome = decoder.push(packet);
         if outcome.is_err() {
             break;
@@ -272,11 +289,12 @@ struct Encoding {
 impl Encoding {
     async fn build(&self) -> Result<Encoder, pipeline::Error> {
         let board = self.board.clone();
-        let (encoder, inlet) = Encoder::start(self.replacements.as_deref(), &self.channel, &self.grid, |pipeline| {
-            pipeline.element::<VitrineOverlay>("overlay")?.set_board(board);
-            Ok(())
-        })
-        .await?;
+        let (encoder, inlet) =
+            Encoder::start(self.replacements.as_deref(), &self.channel, &self.grid, |pipeline| {
+                pipeline.element::<VitrineOverlay>("overlay")?.set_board(board);
+                Ok(())
+            })
+            .await?;
         self.outlet.connect(inlet);
         Ok(encoder)
     }
@@ -372,7 +390,11 @@ impl<'a> Packager<'a> {
                 for part in self.segmenters[track].push(&unit)? {
                     if part.is_last && part.kind == Kind::Video {
                         let live = (showing == Showing::Live).then(WallTime::now);
-                        self.encoding.director.note_segment(&self.encoding.channel.name, part.segment + 1, live);
+                        self.encoding.director.note_segment(
+                            &self.encoding.channel.name,
+                            part.segment + 1,
+                            live,
+                        );
                     }
                     self.encoding.live.publish(part);
                 }

@@ -25,11 +25,19 @@ pub fn run(config: &Config) -> bool {
     let mut missing: Vec<String> = Vec::new();
     let mut can_run = true;
     let mut say = |is_well: bool, is_needed: bool, text: String| {
-        let mark = if is_well { "ok     " } else if is_needed { "MISSING" } else { "warning" };
+        let mark = if is_well {
+            "ok     "
+        } else if is_needed {
+            "MISSING"
+        } else {
+            "warning"
+        };
         println!("{mark}  {text}");
         can_run &= is_well || !is_needed;
     };
-    if let Err(error) = gst::init().map_err(|e| e.to_string()).and_then(|()| element::register().map_err(|e| e.to_string())) {
+    if let Err(error) =
+        gst::init().map_err(|e| e.to_string()).and_then(|()| element::register().map_err(|e| e.to_string()))
+    {
         say(false, true, format!("GStreamer: {error}"));
         return false;
     }
@@ -68,7 +76,9 @@ pub fn run(config: &Config) -> bool {
         let outcome = port(address);
         let text = match &outcome {
             Ok(()) => format!("{purpose} on {address}"),
-            Err(error) => format!("{purpose} on {address}: {error}; choose another with --{}", purpose.to_lowercase()),
+            Err(error) => {
+                format!("{purpose} on {address}: {error}; choose another with --{}", purpose.to_lowercase())
+            }
         };
         say(outcome.is_ok(), true, text);
     }

@@ -203,7 +203,9 @@ async fn show(url: &str, token: &str) -> Result<(), Error> {
             client.request("SetPrice", falls).await?;
             tokio::time::sleep(ON_AIR / 2).await;
             client.request("HideCard", json!({ "cardId": sample.sku })).await?;
-            client.request("SetPrice", json!({ "sku": sample.sku, "priceMinor": sample.price_minor })).await?;
+            client
+                .request("SetPrice", json!({ "sku": sample.sku, "priceMinor": sample.price_minor }))
+                .await?;
             tokio::time::sleep(PAUSE).await;
         }
     }
@@ -236,7 +238,8 @@ impl Client {
     async fn request(&mut self, request_type: &str, data: Value) -> Result<(), Error> {
         self.requests += 1;
         let request_id = self.requests.to_string();
-        self.send(6, json!({ "requestType": request_type, "requestId": request_id, "requestData": data })).await?;
+        self.send(6, json!({ "requestType": request_type, "requestId": request_id, "requestData": data }))
+            .await?;
         let answer = self.next(7).await?;
         if answer["requestStatus"]["result"] == json!(true) {
             return Ok(());
@@ -254,7 +257,8 @@ impl Client {
         while let Some(message) = self.stream.next().await {
             let message = message.map_err(|error| Error::Show(error.to_string()))?;
             let Message::Text(text) = message else { continue };
-            let mut value: Value = serde_json::from_str(&text).map_err(|error| Error::Show(error.to_string()))?;
+            let mut value: Value =
+                serde_json::from_str(&text).map_err(|error| Error::Show(error.to_string()))?;
             if value["op"] == json!(op) {
                 return Ok(value["d"].take());
             }

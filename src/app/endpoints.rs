@@ -89,7 +89,8 @@ fn reachable(ip: IpAddr) -> IpAddr {
     }
     // Connecting a datagram socket sends nothing: it only asks which of our addresses would be used.
     // 192.0.2.1 is set aside for documentation (RFC 5737).
-    let ours = UdpSocket::bind((Ipv4Addr::UNSPECIFIED, 0))
-        .and_then(|socket| socket.connect((Ipv4Addr::new(192, 0, 2, 1), 9)).and_then(|()| socket.local_addr()));
+    let ours = UdpSocket::bind((Ipv4Addr::UNSPECIFIED, 0)).and_then(|socket| {
+        socket.connect((Ipv4Addr::new(192, 0, 2, 1), 9)).and_then(|()| socket.local_addr())
+    });
     ours.map_or(IpAddr::V4(Ipv4Addr::LOCALHOST), |address| address.ip())
 }

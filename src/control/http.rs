@@ -70,10 +70,8 @@ async fn authorised(State(doors): State<Doors>, request: Request, next: Next) ->
             "status": 401,
             "detail": "Authorization: Bearer TOKEN is missing or wrong",
         });
-        let headers = [
-            (header::CONTENT_TYPE, "application/problem+json"),
-            (header::WWW_AUTHENTICATE, "Bearer"),
-        ];
+        let headers =
+            [(header::CONTENT_TYPE, "application/problem+json"), (header::WWW_AUTHENTICATE, "Bearer")];
         return (StatusCode::UNAUTHORIZED, headers, problem.to_string()).into_response();
     }
     next.run(request).await
@@ -153,7 +151,9 @@ async fn products(State(doors): State<Doors>) -> Json<Value> {
 
 async fn cards(State(doors): State<Doors>) -> Json<Value> {
     let state = doors.director.state();
-    Json(json!({ "rev": state.rev, "cards": state.cards.values().collect::<Vec<_>>(), "airings": state.airings }))
+    Json(
+        json!({ "rev": state.rev, "cards": state.cards.values().collect::<Vec<_>>(), "airings": state.airings }),
+    )
 }
 
 /// The body is the picture's file.

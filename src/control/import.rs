@@ -64,7 +64,8 @@ pub async fn run(doors: &Doors, which: Take) -> Result<Report, Error> {
     let rows = read(&doors.import_dir)?;
     let mut report = Report::default();
     for (n, row) in rows.into_iter().enumerate() {
-        let is_known = row["sku"].as_str().is_some_and(|sku| doors.director.state().products.contains_key(sku));
+        let is_known =
+            row["sku"].as_str().is_some_and(|sku| doors.director.state().products.contains_key(sku));
         if which == Take::New && is_known {
             continue;
         }

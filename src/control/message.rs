@@ -130,16 +130,29 @@ pub fn read(request_type: &str, data: Option<Value>) -> Result<Action, Error> {
         "GetState" => return fields::<Nothing>(data).map(|_| Action::GetState),
         "GetVersion" => return fields::<Nothing>(data).map(|_| Action::GetVersion),
         "ImportProducts" => return fields::<Nothing>(data).map(|_| Action::Import),
-        "ShowCard" => fields(data).map(|CardIn { card_id, channel }| Command::ShowCard { card_id, channel })?,
-        "HideCard" => fields(data).map(|CardIn { card_id, channel }| Command::HideCard { card_id, channel })?,
-        "ToggleCard" => fields(data).map(|CardIn { card_id, channel }| Command::ToggleCard { card_id, channel })?,
-        "UpdateCard" => fields(data)
-            .map(|CardPatch { card_id, title, slot }| Command::UpdateCard { card_id, title, slot })?,
+        "ShowCard" => {
+            fields(data).map(|CardIn { card_id, channel }| Command::ShowCard { card_id, channel })?
+        }
+        "HideCard" => {
+            fields(data).map(|CardIn { card_id, channel }| Command::HideCard { card_id, channel })?
+        }
+        "ToggleCard" => {
+            fields(data).map(|CardIn { card_id, channel }| Command::ToggleCard { card_id, channel })?
+        }
+        "UpdateCard" => fields(data).map(|CardPatch { card_id, title, slot }| Command::UpdateCard {
+            card_id,
+            title,
+            slot,
+        })?,
         "SetPrice" => fields(data).map(|Price { sku, price_minor, old_price_minor, currency }| {
             Command::SetPrice { sku, price_minor, old_price_minor, currency }
         })?,
-        "SetStock" => fields(data).map(|Stock { sku, stock }| Command::SetStock { sku, stock: stock.value() })?,
-        "SetImage" => fields(data).map(|Image { sku, image }| Command::SetImage { sku, image: image.value() })?,
+        "SetStock" => {
+            fields(data).map(|Stock { sku, stock }| Command::SetStock { sku, stock: stock.value() })?
+        }
+        "SetImage" => {
+            fields(data).map(|Image { sku, image }| Command::SetImage { sku, image: image.value() })?
+        }
         "ClearAll" => fields(data).map(|Clear { channel }| Command::ClearAll { channel })?,
         "PutProduct" => fields::<Product>(data).map(Command::PutProduct)?,
         "RemoveProduct" => fields(data).map(|Sku { sku }| Command::DeleteProduct { sku })?,
@@ -148,7 +161,11 @@ pub fn read(request_type: &str, data: Option<Value>) -> Result<Action, Error> {
         "" => return Err(Error::field(Kind::MissingType, "requestType", "it is missing")),
         other => {
             let name: String = other.chars().take(60).collect();
-            return Err(Error::field(Kind::UnknownType, "requestType", format!("there is no request {name:?}")));
+            return Err(Error::field(
+                Kind::UnknownType,
+                "requestType",
+                format!("there is no request {name:?}"),
+            ));
         }
     };
     Ok(Action::Change(Order { command, if_rev, idempotency_key }))
@@ -157,9 +174,9 @@ pub fn read(request_type: &str, data: Option<Value>) -> Result<Action, Error> {
 fn take<T: DeserializeOwned>(data: &mut Map<String, Value>, name: &'static str) -> Result<Option<T>, Error> {
     match data.remove(name) {
         None | Some(Value::Null) => Ok(None),
-        Some(value) => serde_json::from_value(value)
-            .map(Some)
-            .map_err(|error| Error::field(Kind::BadField, name, error)),
+        Some(value) => {
+            serde_json::from_value(value).map(Some).map_err(|error| Error::field(Kind::BadField, name, error))
+        }
     }
 }
 

@@ -30,7 +30,9 @@ pub async fn perform(doors: &Doors, action: Action) -> Result<Value, Error> {
             Ok(json!({ "rev": rev }))
         }
         Action::Import => {
-            let report = import::run(doors, import::Take::All).await.map_err(|error| Error::plain(Kind::BadField, error))?;
+            let report = import::run(doors, import::Take::All)
+                .await
+                .map_err(|error| Error::plain(Kind::BadField, error))?;
             Ok(serde_json::to_value(report).unwrap_or_default())
         }
     }

@@ -229,7 +229,8 @@ impl Session {
             let name = change.remove("eventType").unwrap_or_default();
             if let Value::Object(fields) = &mut data {
                 fields.insert("rev".into(), event.rev.into());
-                let times = event.programme.iter().map(|(channel, time)| (channel.clone(), time.as_millis().into()));
+                let times =
+                    event.programme.iter().map(|(channel, time)| (channel.clone(), time.as_millis().into()));
                 fields.insert("programmeMs".into(), Value::Object(times.collect()));
             }
             self.send_event(intents, name.as_str().unwrap_or_default(), data).await?;
@@ -263,7 +264,8 @@ async fn request(doors: &Doors, d: &Value) -> Value {
 }
 
 fn parse(text: &str) -> Result<Frame, Ended> {
-    serde_json::from_str(text).map_err(|error| Some((Close::Decode, format!("not an obs-websocket message: {error}"))))
+    serde_json::from_str(text)
+        .map_err(|error| Some((Close::Decode, format!("not an obs-websocket message: {error}"))))
 }
 
 fn intents_of(d: &Value) -> u32 {

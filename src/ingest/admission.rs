@@ -98,8 +98,12 @@ impl Doorman {
         let cancel = CancellationToken::new();
         let (packets, packets_rx) = mpsc::channel(PACKETS);
         let failure = Arc::new(OnceLock::new());
-        let arrival =
-            Arrival { id: id::new("pub"), packets: packets_rx, cancel: cancel.clone(), failure: failure.clone() };
+        let arrival = Arrival {
+            id: id::new("pub"),
+            packets: packets_rx,
+            cancel: cancel.clone(),
+            failure: failure.clone(),
+        };
         door.arrivals.send(arrival).await.map_err(|_| Error::Stopping)?;
         let generation = {
             let mut present = door.lock();
@@ -107,10 +111,21 @@ impl Doorman {
                 before.cancel();
             }
             present.generation += 1;
-            door.status.send_replace(PublisherStatus { is_connected: true, since: Some(WallTime::now()), ..status });
+            door.status.send_replace(PublisherStatus {
+                is_connected: true,
+                since: Some(WallTime::now()),
+                ..status
+            });
             present.generation
         };
-        Ok(Seat { door, cancel, packets, failure, generation, end: Mutex::new("the connection ended".into()) })
+        Ok(Seat {
+            door,
+            cancel,
+            packets,
+            failure,
+            generation,
+            end: Mutex::new("the connection ended".into()),
+        })
     }
 }
 

@@ -53,7 +53,12 @@ enum Error {
 }
 
 /// Accepts encoders until `stop`.
-pub async fn serve(listener: TcpListener, doorman: Arc<Doorman>, ingest: config::Ingest, stop: CancellationToken) {
+pub async fn serve(
+    listener: TcpListener,
+    doorman: Arc<Doorman>,
+    ingest: config::Ingest,
+    stop: CancellationToken,
+) {
     let slots = Arc::new(Semaphore::new(CONNECTIONS));
     let strangers = Strangers::default();
     loop {
@@ -69,7 +74,8 @@ pub async fn serve(listener: TcpListener, doorman: Arc<Doorman>, ingest: config:
                 }
             },
         };
-        let (Ok(slot), Some(stranger)) = (slots.clone().try_acquire_owned(), strangers.enter(peer.ip())) else {
+        let (Ok(slot), Some(stranger)) = (slots.clone().try_acquire_owned(), strangers.enter(peer.ip()))
+        else {
             tracing::debug!(%peer, "too many RTMP connections");
             continue;
         };
@@ -124,7 +130,8 @@ async fn connection(
 ) {
     let _ = stream.set_nodelay(true);
     let mut session = Session::default();
-    let admitted = tokio::time::timeout(ADMISSION_LIMIT, admit(&mut stream, &mut session, doorman, peer)).await;
+    let admitted =
+        tokio::time::timeout(ADMISSION_LIMIT, admit(&mut stream, &mut session, doorman, peer)).await;
     let (seat, early) = match admitted.unwrap_or(Err(Error::Slow)) {
         Ok(Some(admitted)) => admitted,
         Ok(None) => return, // a port check: connected and left
@@ -162,7 +169,11 @@ async fn admit(
     loop {
         let length = stream.read(&mut buffer).await?;
         if length == 0 {
-            return if has_spoken { Err(std::io::Error::from(std::io::ErrorKind::UnexpectedEof).into()) } else { Ok(None) };
+            return if has_spoken {
+                Err(std::io::Error::from(std::io::ErrorKind::UnexpectedEof).into())
+            } else {
+                Ok(None)
+            };
         }
         has_spoken = true;
         let mut seat = None;
@@ -183,7 +194,8 @@ async fn admit(
                             session.refuse(&error.to_string())?;
                             flush(stream, session).await?;
                             // Closing at once could overtake the answer on the wire.
-                            let _ = tokio::time::timeout(Duration::from_secs(1), stream.read(&mut buffer)).await;
+                            let _ =
+                                tokio::time::timeout(Duration::from_secs(1), stream.read(&mut buffer)).await;
                             return Err(error.into());
                         }
                     }
@@ -228,7 +240,12 @@ impl Publisher {
     }
 
     /// `Ok` when the encoder said that it stops.
-    async fn run(&mut self, stream: &mut TcpStream, session: &mut Session, early: Vec<Event>) -> Result<(), Error> {
+    async fn run(
+        &mut self,
+        stream: &mut TcpStream,
+        session: &mut Session,
+        early: Vec<Event>,
+    ) -> Result<(), Error> {
         let mut events = early;
         let mut buffer = vec![0; 64 * 1024];
         let cancel = self.seat.cancel.clone();
@@ -292,9 +309,12 @@ impl Publisher {
     fn log_repairs(&mut self) {
         let repairs = self.timeline.repairs();
         if (repairs.jumps, repairs.moves) != (self.repairs.jumps, self.repairs.moves) {
-            tracing::warn!(channel = self.seat.channel(), ?repairs, "the publisher's timestamps were repaired");
+            tracing::warn!(
+                channel = self.seat.channel(),
+                ?repairs,
+                "the publisher's timestamps were repaired"
+            );
         }
         self.repairs = repairs;
     }
 }
-

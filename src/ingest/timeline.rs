@@ -214,7 +214,10 @@ mod tests {
     #[test]
     fn drift_of_100_ppm_is_followed_over_an_hour() {
         let mut timeline = Timeline::new(250);
-        let lead = feed(&mut timeline, (0..90_000).map(|n| (n * 40, i64::from(n) * 40 - i64::from(n) * 40 / 10_000)));
+        let lead = feed(
+            &mut timeline,
+            (0..90_000).map(|n| (n * 40, i64::from(n) * 40 - i64::from(n) * 40 / 10_000)),
+        );
         assert!((230..=270).contains(&lead), "{lead}");
         assert_eq!(timeline.repairs(), Repairs::default());
     }

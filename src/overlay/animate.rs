@@ -34,10 +34,19 @@ pub struct Times {
 ///
 /// The first frame of an entrance is already visible (an eighth or so), so that a command shows in the
 /// next frame and not one later.
-pub fn pose(times: Times, (x, y): (u32, u32), canvas_height: u32, frame_nanos: i64, now: MediaTime) -> Option<Pose> {
+pub fn pose(
+    times: Times,
+    (x, y): (u32, u32),
+    canvas_height: u32,
+    frame_nanos: i64,
+    now: MediaTime,
+) -> Option<Pose> {
     let mut presence = 1.0;
     if let Some(enter) = times.enter {
-        let age = now.since(enter).max(0) + frame_nanos;
+        if now < enter {
+            return None; // a programme that is late, or ahead of its first viewer, shows it when it is due
+        }
+        let age = now.since(enter) + frame_nanos;
         presence = ease_out((age as f64 / ENTER_NANOS as f64).min(1.0));
     }
     if let Some(leave) = times.leave {
@@ -81,6 +90,7 @@ mod tests {
         let first = at(times, 1000).unwrap();
         assert!(first.opacity > 40 && first.opacity < 100, "{first:?}");
         assert!(first.y > 200);
+        assert_eq!(at(times, 999), None, "not before its time");
         let opacities: Vec<_> = (0..13).map(|n| at(times, 1000 + n * 33).unwrap().opacity).collect();
         assert!(opacities.is_sorted());
         assert_eq!(at(times, 1400).unwrap(), Pose { x: 100, y: 200, opacity: 256 });

@@ -77,7 +77,8 @@ impl Desk {
     /// The items for `state`, shown on the board. `seen` is the revision shown before, nothing at the start.
     fn follow(&self, before: Vec<Item>, state: &State, seen: Option<u64>) -> (Vec<Item>, u64) {
         let is_cut = seen.is_some_and(|seen| state.cleared_rev > seen);
-        let on_air: Vec<&Airing> = state.airings.iter().filter(|airing| airing.channel == self.channel).collect();
+        let on_air: Vec<&Airing> =
+            state.airings.iter().filter(|airing| airing.channel == self.channel).collect();
         let mut items: Vec<Item> = Vec::new();
         for item in before {
             let now = self.clock.now();

@@ -9,8 +9,8 @@ use gstreamer as gst;
 use gstreamer::glib;
 use gstreamer_base as gst_base;
 use gstreamer_video as gst_video;
-use gstreamer_video::subclass::prelude::*;
 use gstreamer_video::prelude::*;
+use gstreamer_video::subclass::prelude::*;
 use tokio::sync::watch;
 
 use super::animate::{self, Times};
@@ -91,8 +91,8 @@ impl Board {
 
 mod imp {
     use super::{
-        Arc, Board, MediaTime, Mutex, PoisonError, VideoFilterImpl, VideoFrameExt, animate, blend, gst, gst_base,
-        gst_video, glib,
+        Arc, Board, MediaTime, Mutex, PoisonError, VideoFilterImpl, VideoFrameExt, animate, blend, glib, gst,
+        gst_base, gst_video,
     };
     use gstreamer_base::prelude::*;
     use gstreamer_video::subclass::prelude::*;
@@ -143,7 +143,8 @@ mod imp {
     }
 
     impl BaseTransformImpl for VitrineOverlay {
-        const MODE: gst_base::subclass::BaseTransformMode = gst_base::subclass::BaseTransformMode::AlwaysInPlace;
+        const MODE: gst_base::subclass::BaseTransformMode =
+            gst_base::subclass::BaseTransformMode::AlwaysInPlace;
         const PASSTHROUGH_ON_SAME_CAPS: bool = false;
         const TRANSFORM_IP_ON_PASSTHROUGH: bool = true;
 
@@ -169,7 +170,9 @@ mod imp {
             let frame_nanos = frame.buffer().duration().map_or(33_333_333, |length| length.nseconds() as i64);
             let height = frame.height();
             for layer in &scene.layers {
-                let Some(pose) = animate::pose(layer.times, layer.rest, height, frame_nanos, now) else { continue };
+                let Some(pose) = animate::pose(layer.times, layer.rest, height, frame_nanos, now) else {
+                    continue;
+                };
                 for index in 0..3 {
                     let stride = frame.plane_stride()[index] as usize;
                     let width = frame.comp_width(index as u32) as usize;
@@ -179,7 +182,10 @@ mod imp {
                     blend::plane(&mut target, &layer.sprite, index, &pose);
                 }
             }
-            board.note(scene.rev, now);
+            // A card whose time has not come is not in the picture yet.
+            if scene.layers.iter().all(|layer| layer.times.enter.is_none_or(|enter| enter <= now)) {
+                board.note(scene.rev, now);
+            }
             Ok(gst::FlowSuccess::Ok)
         }
 

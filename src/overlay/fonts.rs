@@ -20,7 +20,11 @@ pub const WANTED: [Wanted; 5] = [
     Wanted { file: "NotoSans-Regular", purpose: "Latin, Greek, Cyrillic", package: "fonts-noto-core" },
     Wanted { file: "NotoSans-Bold", purpose: "Latin, Greek, Cyrillic in bold", package: "fonts-noto-core" },
     Wanted { file: "NotoSansCJK-Regular", purpose: "Chinese, Japanese, Korean", package: "fonts-noto-cjk" },
-    Wanted { file: "NotoSansCJK-Bold", purpose: "Chinese, Japanese, Korean in bold", package: "fonts-noto-cjk" },
+    Wanted {
+        file: "NotoSansCJK-Bold",
+        purpose: "Chinese, Japanese, Korean in bold",
+        package: "fonts-noto-cjk",
+    },
     Wanted { file: "NotoColorEmoji", purpose: "emoji", package: "fonts-noto-color-emoji" },
 ];
 
@@ -55,6 +59,16 @@ fn collect(directory: &Path, depth: u32, files: &mut Vec<PathBuf>) {
     }
 }
 
+/// The file in memory for as long as the process lives: fonts are loaded once and never let go.
+#[allow(unsafe_code)]
+fn mapped(path: &Path) -> std::io::Result<&'static [u8]> {
+    let file = std::fs::File::open(path)?;
+    // SAFETY: the bytes must not change under us. Package managers replace a font by renaming a new file over
+    // it, which leaves this one as it is.
+    let map = unsafe { memmap2::Mmap::map(&file)? };
+    Ok(Box::leak(Box::new(map)))
+}
+
 /// Loads what is installed of the wanted fonts; what is missing is logged with its package.
 pub fn load() -> Fonts {
     let mut fonts = Fonts::default();
@@ -63,8 +77,8 @@ pub fn load() -> Fonts {
             tracing::warn!("no font for {}: install the package {}", wanted.purpose, wanted.package);
             continue;
         };
-        let registered = std::fs::read(&path).map_err(|error| error.to_string()).and_then(|bytes| {
-            let mut font = FontResource::new(FontSource::from_shared(std::sync::Arc::new(bytes)));
+        let registered = mapped(&path).map_err(|error| error.to_string()).and_then(|bytes| {
+            let mut font = FontResource::new(FontSource::from_static(bytes));
             if wanted.file == "NotoColorEmoji" {
                 font = font.last_resort();
             } else {

@@ -163,7 +163,8 @@ mod tests {
     fn a_long_title_is_clipped_inside_the_card() {
         let raster = Raster::default();
         let short = raster.card(&content("Cup", "$19.99"), None, 1.0).unwrap();
-        let long = raster.card(&content(&"Very long words 很长的标题 🎁 ".repeat(12), "$19.99"), None, 1.0).unwrap();
+        let long =
+            raster.card(&content(&"Very long words 很长的标题 🎁 ".repeat(12), "$19.99"), None, 1.0).unwrap();
         assert_eq!((short.width, short.height), (long.width, long.height), "the card keeps its size");
         let corner = |picture: &Rgba| picture.data[3];
         assert_eq!(corner(&short), 0, "round corners are transparent");

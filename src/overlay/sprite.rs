@@ -74,7 +74,8 @@ pub struct Sprite {
 impl Sprite {
     /// Converts a picture. Odd sizes are padded with a transparent column or row.
     pub fn from_rgba(picture: &Rgba) -> Self {
-        let (width, height) = (picture.width.next_multiple_of(2) as usize, picture.height.next_multiple_of(2) as usize);
+        let (width, height) =
+            (picture.width.next_multiple_of(2) as usize, picture.height.next_multiple_of(2) as usize);
         let mut luma = Plane::empty(width, height);
         let mut chroma = [Plane::empty(width / 2, height / 2), Plane::empty(width / 2, height / 2)];
         // Sums over 2x2 pixels of alpha and of alpha times U and V.

@@ -121,6 +121,9 @@ mod tests {
 
     #[test]
     fn scripts_are_told_apart() {
-        assert_eq!([language("杯子"), language("カップ"), language("컵"), language("Cup")], ["zh-Hans", "ja", "ko", "en"]);
+        assert_eq!(
+            [language("杯子"), language("カップ"), language("컵"), language("Cup")],
+            ["zh-Hans", "ja", "ko", "en"]
+        );
     }
 }

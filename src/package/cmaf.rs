@@ -5,8 +5,8 @@
 
 use bytes::Bytes;
 use mp4_atom::{
-    Audio, Avc1, Avcc, Codec, Colr, DecodeAtom, Encode, Ftyp, Hdlr, Mdat, Mdhd, Mfhd, Minf, Moof, Moov,
-    Mp4a, Mvex, Mvhd, Smhd, Stbl, Stsd, Styp, Tfdt, Tfhd, Tkhd, Traf, Trak, Trex, Trun, TrunEntry, TrunSamples,
+    Audio, Avc1, Avcc, Codec, Colr, DecodeAtom, Encode, Ftyp, Hdlr, Mdat, Mdhd, Mfhd, Minf, Moof, Moov, Mp4a,
+    Mvex, Mvhd, Smhd, Stbl, Stsd, Styp, Tfdt, Tfhd, Tkhd, Traf, Trak, Trex, Trun, TrunEntry, TrunSamples,
     Visual, Vmhd, esds,
 };
 
@@ -39,8 +39,7 @@ pub fn video_init(canvas: Canvas, avcc: &Bytes) -> Result<Bytes, Error> {
         &mp4_atom::Header { kind: mp4_atom::FourCC::new(b"avcC"), size: Some(avcc.len()) },
         &mut &avcc[..],
     );
-    let config =
-        config.map_err(|error| Error::Configuration { codec: "avcC", detail: error.to_string() })?;
+    let config = config.map_err(|error| Error::Configuration { codec: "avcC", detail: error.to_string() })?;
     let (width, height) = (canvas.width as u16, canvas.height as u16);
     let entry = Avc1 {
         visual: Visual { data_reference_index: 1, width, height, ..Visual::default() },
@@ -96,20 +95,28 @@ pub fn audio_init(config: &Bytes, kbps: u32) -> Result<Bytes, Error> {
 }
 
 fn sample_tables(codec: Codec) -> Minf {
-    let stbl = Stbl { stsd: Stsd { codecs: vec![codec] }, stco: Some(mp4_atom::Stco::default()), ..Stbl::default() };
+    let stbl =
+        Stbl { stsd: Stsd { codecs: vec![codec] }, stco: Some(mp4_atom::Stco::default()), ..Stbl::default() };
     let url = mp4_atom::Url { location: String::new() };
     let dinf = mp4_atom::Dinf { dref: mp4_atom::Dref { entries: vec![mp4_atom::DrefEntry::Url(url)] } };
     Minf { stbl, dinf, ..Minf::default() }
 }
 
 fn header(timescale: u32, handler: &[u8; 4], tkhd: Tkhd, minf: Minf) -> Result<Bytes, Error> {
-    let mut trak = Trak { tkhd: Tkhd { track_id: TRACK_ID, enabled: true, in_movie: true, ..tkhd }, ..Trak::default() };
+    let mut trak =
+        Trak { tkhd: Tkhd { track_id: TRACK_ID, enabled: true, in_movie: true, ..tkhd }, ..Trak::default() };
     trak.mdia.mdhd = Mdhd { timescale, language: "und".into(), ..Mdhd::default() };
     trak.mdia.hdlr = Hdlr { handler: mp4_atom::FourCC::new(handler), name: "Vitrine".into() };
     trak.mdia.minf = minf;
     let trex = Trex { track_id: TRACK_ID, default_sample_description_index: 1, ..Trex::default() };
     let moov = Moov {
-        mvhd: Mvhd { timescale, next_track_id: TRACK_ID + 1, rate: 1.into(), volume: 1.into(), ..Mvhd::default() },
+        mvhd: Mvhd {
+            timescale,
+            next_track_id: TRACK_ID + 1,
+            rate: 1.into(),
+            volume: 1.into(),
+            ..Mvhd::default()
+        },
         mvex: Some(Mvex { mehd: None, trex: vec![trex] }),
         trak: vec![trak],
         ..Moov::default()
@@ -132,7 +139,12 @@ fn header(timescale: u32, handler: &[u8; 4], tkhd: Tkhd, minf: Minf) -> Result<B
 ///
 /// # Errors
 /// [`Error::Boxes`] when the boxes cannot be written.
-pub fn chunk(sequence: u32, decode_time: u64, samples: &[Sample], starts_segment: bool) -> Result<Bytes, Error> {
+pub fn chunk(
+    sequence: u32,
+    decode_time: u64,
+    samples: &[Sample],
+    starts_segment: bool,
+) -> Result<Bytes, Error> {
     let payload: usize = samples.iter().map(|sample| sample.data.len()).sum();
     let mut out = Vec::with_capacity(payload + 160 + samples.len() * 12);
     if starts_segment {
@@ -188,8 +200,10 @@ mod tests {
 
     #[test]
     fn a_chunk_points_at_its_own_payload() {
-        let sample = |data: &'static [u8], is_keyframe| Sample { duration: 1000, is_keyframe, data: data.into() };
-        let bytes = chunk(7, u64::from(u32::MAX) + 5, &[sample(b"key", true), sample(b"delta", false)], true).unwrap();
+        let sample =
+            |data: &'static [u8], is_keyframe| Sample { duration: 1000, is_keyframe, data: data.into() };
+        let bytes = chunk(7, u64::from(u32::MAX) + 5, &[sample(b"key", true), sample(b"delta", false)], true)
+            .unwrap();
         let found = boxes(&bytes);
         let [Any::Styp(styp), Any::Moof(moof), Any::Mdat(mdat)] = &found[..] else { panic!("{found:?}") };
         let traf = &moof.traf[0];

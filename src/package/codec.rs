@@ -13,7 +13,10 @@ pub fn avc(avcc: &[u8]) -> Result<String, Error> {
         [1, profile, constraints, level, _, _, ..] => {
             Ok(format!("avc1.{profile:02x}{constraints:02x}{level:02x}"))
         }
-        _ => Err(Error::Configuration { codec: "avcC", detail: format!("{} bytes, version 1 wanted", avcc.len()) }),
+        _ => Err(Error::Configuration {
+            codec: "avcC",
+            detail: format!("{} bytes, version 1 wanted", avcc.len()),
+        }),
     }
 }
 

@@ -121,7 +121,9 @@ mod tests {
     fn no_part_is_longer_than_the_target_or_shorter_than_85_percent_of_it() {
         let asked = [(2.0, 6), (2.0, 8), (1.0, 4), (1.0, 7), (1.0, 20), (4.0, 12)];
         let rates = [(5, 1), (10, 1), (20, 1), (24, 1), (25, 1), (30, 1), (50, 1), (60, 1), (30_000, 1001)];
-        for ((num, den), (segment_s, parts_per_segment)) in rates.into_iter().flat_map(|r| asked.map(|a| (r, a))) {
+        for ((num, den), (segment_s, parts_per_segment)) in
+            rates.into_iter().flat_map(|r| asked.map(|a| (r, a)))
+        {
             let hls = config::Hls { segment_s, parts_per_segment, ..config::Hls::default() };
             let grid = Grid::new(FrameRate { num, den }, &hls);
             for part in 0..grid.parts_per_segment().saturating_sub(1) {

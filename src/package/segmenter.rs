@@ -156,9 +156,7 @@ mod tests {
     fn video(frames: std::ops::Range<u64>) -> Vec<Part> {
         let mut segmenter = Segmenter::new(Kind::Video, grid());
         frames
-            .flat_map(|n| {
-                segmenter.push(&unit(Kind::Video, grid().rate().time_of(n), n % 60 == 0)).unwrap()
-            })
+            .flat_map(|n| segmenter.push(&unit(Kind::Video, grid().rate().time_of(n), n % 60 == 0)).unwrap())
             .collect()
     }
 

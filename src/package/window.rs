@@ -73,13 +73,7 @@ impl Window {
     /// A window that lists `listed` whole segments. `restarts` counts how often the channel was started
     /// before: its first segment then carries a discontinuity.
     pub fn new(grid: Grid, listed: usize, restarts: u64) -> Self {
-        Self {
-            grid,
-            segments: VecDeque::new(),
-            listed,
-            restarts,
-            is_first_pending: true,
-        }
+        Self { grid, segments: VecDeque::new(), listed, restarts, is_first_pending: true }
     }
 
     /// Adds the next part.
@@ -183,7 +177,9 @@ impl Window {
             .and_then(|segment| segment.parts.iter().find(|part| part.index == index));
         match found {
             Some(part) => Lookup::Ready(vec![part.data.clone()]),
-            None if !self.segments.is_empty() && self.edge() == (Edge { segment: number, part: index }) => Lookup::Next,
+            None if !self.segments.is_empty() && self.edge() == (Edge { segment: number, part: index }) => {
+                Lookup::Next
+            }
             None => Lookup::Absent,
         }
     }

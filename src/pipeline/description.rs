@@ -33,9 +33,11 @@ impl Description {
         let replacement = replacements.map(|directory| directory.join(&file)).filter(|path| path.exists());
         let text = match replacement {
             Some(path) => std::fs::read_to_string(&path).map_err(|source| Error::File { path, source })?,
-            None => BuiltIn::get(&file)
-                .map(|file| String::from_utf8_lossy(&file.data).into_owned())
-                .ok_or_else(|| Error::Description { name: name.into(), detail: "there is no such file".into() })?,
+            None => {
+                BuiltIn::get(&file).map(|file| String::from_utf8_lossy(&file.data).into_owned()).ok_or_else(
+                    || Error::Description { name: name.into(), detail: "there is no such file".into() },
+                )?
+            }
         };
         Ok(Self { name: name.into(), text })
     }
@@ -81,7 +83,8 @@ mod tests {
 
     #[test]
     fn comments_go_and_chains_stay_apart() {
-        let text = "# what it is\nfakesrc name=a ! fakesink\n\n  # more\nfakesrc ! fakesink name=b\n".to_owned();
+        let text =
+            "# what it is\nfakesrc name=a ! fakesink\n\n  # more\nfakesrc ! fakesink name=b\n".to_owned();
         let description = Description { name: "x".into(), text };
         assert_eq!(description.factories(), ["fakesink", "fakesrc"]);
     }

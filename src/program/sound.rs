@@ -56,7 +56,8 @@ impl SoundSync {
         let next = self.next.unwrap_or(due);
         self.error += (difference as f64 - self.error) * 0.1;
         let most = (block.len() as f64 * MOST_STRETCH).max(1.0);
-        let stretch = if self.error.abs() > DEAD_BAND { (self.error * 0.02).clamp(-most, most).round() } else { 0.0 };
+        let stretch =
+            if self.error.abs() > DEAD_BAND { (self.error * 0.02).clamp(-most, most).round() } else { 0.0 };
         if stretch == 0.0 {
             self.place(next, &block);
         } else {

@@ -9,9 +9,6 @@ use std::collections::VecDeque;
 use crate::media::FrameRate;
 use crate::time::MediaTime;
 
-/// Frames kept ahead of their time; two seconds at 60. When it is full the oldest goes.
-const MOST_WAITING: usize = 120;
-
 /// What is shown at a tick.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Pick<F> {
@@ -29,6 +26,9 @@ pub struct FrameSync<F> {
     rate: FrameRate,
     frame_nanos: i64,
     hold_nanos: i64,
+    /// Frames further apart than this do not wait together: the oldest goes. This bounds memory while the
+    /// programme is late.
+    most_nanos: i64,
     waiting: VecDeque<(MediaTime, F)>,
     last: Option<(MediaTime, F)>,
     /// Added to frames' times so that a frame falls a quarter of a tick before a tick, where a millisecond
@@ -40,11 +40,20 @@ pub struct FrameSync<F> {
 }
 
 impl<F: Clone> FrameSync<F> {
-    /// For ticks at `rate`, holding the last frame for `hold_nanos`.
-    pub fn new(rate: FrameRate, hold_nanos: i64) -> Self {
+    /// For ticks at `rate`, holding the last frame for `hold_nanos`, with frames up to `most_nanos` waiting.
+    pub fn new(rate: FrameRate, hold_nanos: i64, most_nanos: i64) -> Self {
         let frame_nanos = rate.time_of(1).0 as i64;
         let phase = frame_nanos as f64 / 4.0;
-        Self { rate, frame_nanos, hold_nanos, waiting: VecDeque::new(), last: None, shift: None, phase }
+        Self {
+            rate,
+            frame_nanos,
+            hold_nanos,
+            most_nanos,
+            waiting: VecDeque::new(),
+            last: None,
+            shift: None,
+            phase,
+        }
     }
 
     /// Takes a live frame. Frames come in the order in which they are shown.
@@ -53,10 +62,10 @@ impl<F: Clone> FrameSync<F> {
             // A takeover: what the publisher before still had waiting is not shown after the new one's.
             self.waiting.retain(|(waiting, _)| *waiting < pts);
         }
-        if self.waiting.len() >= MOST_WAITING {
+        self.waiting.push_back((pts, frame));
+        while self.waiting.front().is_some_and(|(oldest, _)| pts.since(*oldest) > self.most_nanos) {
             self.waiting.pop_front();
         }
-        self.waiting.push_back((pts, frame));
     }
 
     /// A new publisher begins: its frames have a phase of their own.
@@ -133,7 +142,7 @@ mod tests {
     }
 
     fn sync() -> FrameSync<i64> {
-        FrameSync::new(RATE, 1_000_000_000)
+        FrameSync::new(RATE, 1_000_000_000, 2_000_000_000)
     }
 
     #[test]
@@ -152,7 +161,10 @@ mod tests {
                     }
                 }
             }
-            assert!(shown.windows(2).all(|pair| pair[1] == pair[0] + 1), "phase {phase}: a frame was left out");
+            assert!(
+                shown.windows(2).all(|pair| pair[1] == pair[0] + 1),
+                "phase {phase}: a frame was left out"
+            );
         }
     }
 
@@ -206,7 +218,11 @@ mod tests {
             }
         }
         assert!((498..=502).contains(&new), "{new} new, {held} held");
-        assert!(sync.shift.is_some_and(|shift| (-30_000_000..10_000_000).contains(&shift)), "{:?}", sync.shift);
+        assert!(
+            sync.shift.is_some_and(|shift| (-30_000_000..10_000_000).contains(&shift)),
+            "{:?}",
+            sync.shift
+        );
     }
 
     #[test]

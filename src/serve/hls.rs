@@ -39,7 +39,8 @@ async fn cross_origin(request: Request, next: Next) -> Response {
     let mut response =
         if is_preflight { StatusCode::NO_CONTENT.into_response() } else { next.run(request).await };
     let headers = response.headers_mut();
-    let mut set = |name: HeaderName, value: &'static str| headers.insert(name, HeaderValue::from_static(value));
+    let mut set =
+        |name: HeaderName, value: &'static str| headers.insert(name, HeaderValue::from_static(value));
     set(header::ACCESS_CONTROL_ALLOW_ORIGIN, "*");
     set(header::ACCESS_CONTROL_ALLOW_METHODS, "GET, HEAD, OPTIONS");
     set(header::ACCESS_CONTROL_ALLOW_HEADERS, "Range, If-None-Match");
@@ -47,7 +48,11 @@ async fn cross_origin(request: Request, next: Next) -> Response {
     response
 }
 
-async fn multivariant(State(channels): State<Channels>, Path(channel): Path<String>, headers: HeaderMap) -> Response {
+async fn multivariant(
+    State(channels): State<Channels>,
+    Path(channel): Path<String>,
+    headers: HeaderMap,
+) -> Response {
     let Some(live) = channels.get(&channel) else { return refusal(StatusCode::NOT_FOUND, 2) };
     match live.multivariant().await {
         Some(document) => text(&document, &headers, live.target_seconds() * 3),
@@ -86,7 +91,10 @@ async fn media_playlist(
     let lifetime = if wanted.segment.is_some() { target * 6 } else { (target / 2).max(1) };
     match held {
         Ok(Ok(edition)) => text(&edition.document, &headers, lifetime),
-        _ => refusal(StatusCode::SERVICE_UNAVAILABLE, if wanted.segment.is_some() { target * 4 } else { target }),
+        _ => refusal(
+            StatusCode::SERVICE_UNAVAILABLE,
+            if wanted.segment.is_some() { target * 4 } else { target },
+        ),
     }
 }
 

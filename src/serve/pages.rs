@@ -34,7 +34,8 @@ async fn watch(State(director): State<DirectorHandle>, Path(channel): Path<Strin
     if director.state().channels.contains(&channel) {
         return page("watch.html");
     }
-    (StatusCode::NOT_FOUND, Html("<!doctype html><title>Not here</title><p>There is no such channel.")).into_response()
+    (StatusCode::NOT_FOUND, Html("<!doctype html><title>Not here</title><p>There is no such channel."))
+        .into_response()
 }
 
 fn page(name: &str) -> Response {
@@ -79,7 +80,8 @@ async fn go(State(director): State<DirectorHandle>, Path(code): Path<String>) ->
     };
     let state = director.state();
     let Some(product) = record.and_then(|record| state.products.get(&record.sku).cloned()) else {
-        let text = "<!doctype html><meta charset=utf-8><title>Not here</title><p>This offer is not known here.";
+        let text =
+            "<!doctype html><meta charset=utf-8><title>Not here</title><p>This offer is not known here.";
         return (StatusCode::NOT_FOUND, no_store, Html(text)).into_response();
     };
     if let Some(link) = &product.link

@@ -68,15 +68,17 @@ impl State {
     }
 
     fn edit_product(&mut self, sku: &str, edit: impl FnOnce(&mut Product)) -> Result<Changes, Error> {
-        let mut product =
-            self.products.get(sku).cloned().ok_or_else(|| not_found("sku", "product", sku))?;
+        let mut product = self.products.get(sku).cloned().ok_or_else(|| not_found("sku", "product", sku))?;
         edit(&mut product);
         self.put_product(product)
     }
 
     fn delete_product(&mut self, sku: &str) -> Result<Changes, Error> {
         if let Some(card) = self.cards.values().find(|card| card.sku == sku) {
-            return Err(conflict("sku", format!("the card {:?} shows this product; delete it first", card.id)));
+            return Err(conflict(
+                "sku",
+                format!("the card {:?} shows this product; delete it first", card.id),
+            ));
         }
         self.products.remove(sku).ok_or_else(|| not_found("sku", "product", sku))?;
         Ok(vec![Change::ProductRemoved { sku: sku.to_owned() }])
@@ -85,7 +87,10 @@ impl State {
     fn put_card(&mut self, card: Card) -> Result<Changes, Error> {
         check_name("cardId", &card.id)?;
         if card.template != "product" {
-            return Err(field("template", format!("{:?} is not a template; there is \"product\"", card.template)));
+            return Err(field(
+                "template",
+                format!("{:?} is not a template; there is \"product\"", card.template),
+            ));
         }
         if let Some(title) = &card.title {
             check_text("title", title, 300)?;
@@ -100,9 +105,13 @@ impl State {
             return Err(conflict("cardId", format!("there are {MOST_CARDS} cards already")));
         }
         let was_on_air = self.airings.iter().any(|airing| airing.card_id == card.id);
-        let moved = self.cards.get(&card.id).is_some_and(|before| before.slot != card.slot || before.sku != card.sku);
+        let moved =
+            self.cards.get(&card.id).is_some_and(|before| before.slot != card.slot || before.sku != card.sku);
         if was_on_air && moved {
-            return Err(conflict("cardId", "it is on air: use UpdateCard to move it, or hide it first".into()));
+            return Err(conflict(
+                "cardId",
+                "it is on air: use UpdateCard to move it, or hide it first".into(),
+            ));
         }
         self.cards.insert(card.id.clone(), card.clone());
         Ok(vec![Change::CardChanged { card }])
@@ -198,14 +207,15 @@ impl State {
         if let Some(channel) = &channel {
             self.check_channel(channel)?;
         }
-        let mut changes =
-            self.end_where(moment, |airing| channel.as_ref().is_none_or(|channel| *channel == airing.channel));
+        let mut changes = self
+            .end_where(moment, |airing| channel.as_ref().is_none_or(|channel| *channel == airing.channel));
         changes.push(Change::AllCleared { channel });
         Ok(changes)
     }
 
     fn end_where(&mut self, moment: &Moment, ends: impl Fn(&Airing) -> bool) -> Changes {
-        let (ended, kept): (Vec<_>, Vec<_>) = std::mem::take(&mut self.airings).into_iter().partition(|a| ends(a));
+        let (ended, kept): (Vec<_>, Vec<_>) =
+            std::mem::take(&mut self.airings).into_iter().partition(|a| ends(a));
         self.airings = kept;
         ended.into_iter().map(|airing| Change::CardHidden { airing, until: moment.wall }).collect()
     }
@@ -223,15 +233,24 @@ fn check_product(product: &Product) -> Result<(), Error> {
     check_name("sku", &product.sku)?;
     check_text("title", &product.title, 300)?;
     if money::currency(&product.currency).is_none() {
-        return Err(field("currency", format!("{:?} is not an ISO 4217 code such as \"CNY\"", product.currency)));
+        return Err(field(
+            "currency",
+            format!("{:?} is not an ISO 4217 code such as \"CNY\"", product.currency),
+        ));
     }
     if !(0..=MOST_MINOR).contains(&product.price_minor) {
-        return Err(field("priceMinor", format!("{} is not between 0 and {MOST_MINOR}", product.price_minor)));
+        return Err(field(
+            "priceMinor",
+            format!("{} is not between 0 and {MOST_MINOR}", product.price_minor),
+        ));
     }
     if let Some(old) = product.old_price_minor
         && !(product.price_minor..=MOST_MINOR).contains(&old)
     {
-        let reason = format!("{old} is below the price {}: a struck-through price is the higher one", product.price_minor);
+        let reason = format!(
+            "{old} is below the price {}: a struck-through price is the higher one",
+            product.price_minor
+        );
         return Err(field("oldPriceMinor", reason));
     }
     match &product.link {

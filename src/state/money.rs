@@ -23,12 +23,12 @@ pub fn digits(currency: Currency) -> u32 {
 
 /// Every currency's code and digits, for programs: other tables differ (CLDR's has none for IDR).
 pub fn table() -> impl Iterator<Item = (&'static str, u32)> {
-    (b'A'..=b'Z').flat_map(|a| (b'A'..=b'Z').flat_map(move |b| (b'A'..=b'Z').map(move |c| [a, b, c]))).filter_map(
-        |code| {
+    (b'A'..=b'Z')
+        .flat_map(|a| (b'A'..=b'Z').flat_map(move |b| (b'A'..=b'Z').map(move |c| [a, b, c])))
+        .filter_map(|code| {
             let currency = currency(std::str::from_utf8(&code).ok()?)?;
             Some((currency.code(), digits(currency)))
-        },
-    )
+        })
 }
 
 impl Money {
@@ -40,7 +40,8 @@ impl Money {
         let unit = 10_u64.pow(digits);
         let (whole, rest) = (self.minor.unsigned_abs() / unit, self.minor.unsigned_abs() % unit);
         let sign = if self.minor < 0 { "-" } else { "" };
-        let fraction = if digits == 0 { String::new() } else { format!(".{rest:0width$}", width = digits as usize) };
+        let fraction =
+            if digits == 0 { String::new() } else { format!(".{rest:0width$}", width = digits as usize) };
         format!("{sign}{}{}{fraction}", symbol(self.currency), grouped(whole))
     }
 }

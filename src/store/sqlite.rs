@@ -90,7 +90,10 @@ impl Store for Sqlite {
             save_change(&transaction, change).map_err(database("save a change"))?;
         }
         transaction
-            .execute("INSERT OR REPLACE INTO revision VALUES (1, ?1, ?2)", params![state.rev, state.cleared_rev])
+            .execute(
+                "INSERT OR REPLACE INTO revision VALUES (1, ?1, ?2)",
+                params![state.rev, state.cleared_rev],
+            )
             .map_err(database("save the revision"))?;
         transaction.commit().map_err(database("commit"))
     }
@@ -152,9 +155,8 @@ fn save_change(transaction: &rusqlite::Transaction, change: &Change) -> rusqlite
             "INSERT INTO airings (id, code, sku, started, body) VALUES (?1, ?2, ?3, ?4, ?5)",
             params![airing.id, airing.code, airing.sku, airing.since.0, json(airing)],
         ),
-        Change::CardMoved { airing } => {
-            transaction.execute("UPDATE airings SET body = ?2 WHERE id = ?1", params![airing.id, json(airing)])
-        }
+        Change::CardMoved { airing } => transaction
+            .execute("UPDATE airings SET body = ?2 WHERE id = ?1", params![airing.id, json(airing)]),
         Change::CardHidden { airing, until } => {
             transaction.execute("UPDATE airings SET ended = ?2 WHERE id = ?1", params![airing.id, until.0])
         }

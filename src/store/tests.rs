@@ -50,8 +50,13 @@ fn on_air(store: &mut dyn Store) -> State {
         stock: None,
         link: None,
     };
-    let card =
-        Card { id: "a".into(), template: "product".into(), sku: "cup".into(), slot: Slot::UpperLeft, title: None };
+    let card = Card {
+        id: "a".into(),
+        template: "product".into(),
+        sku: "cup".into(),
+        slot: Slot::UpperLeft,
+        title: None,
+    };
     let state = State { channels: vec!["main".into()], ..State::default() };
     let state = run(store, state, 1, Command::PutProduct(product));
     let state = run(store, state, 2, Command::PutCard(card));

@@ -63,6 +63,10 @@ class Server:
     def channel(self):
         return self.api("GET", "/state")["channels"][0]
 
+    def until_on_time(self):
+        """Past the start, when segments are made ahead as fast as they can be."""
+        until(lambda: (found := self.channel())["programmeMs"] and found["behindMs"] < 50)
+
     def product(self):
         self.api("PUT", "/products/cup", {
             "title": "Ceramic cup 陶瓷杯 ☕", "priceMinor": 8900, "oldPriceMinor": 12900, "currency": "CNY"})
@@ -87,12 +91,14 @@ def make_clip():
 
 
 def ffmpeg_same(clip, png):
-    """ffmpeg with the encoder settings of pipelines/programme.gst; with an overlay if `png` is given."""
+    """ffmpeg with the encoder settings of pipelines/programme.gst; with an overlay if `png` is given.
+    Its number of encoder threads is its own choice, as the server's is; `--threads N` sets it."""
+    threads = ["-threads:v", sys.argv[sys.argv.index("--threads") + 1]] if "--threads" in sys.argv else []
     out = tempfile.mkdtemp(dir=WORK)
     overlay = ["-i", png, "-filter_complex", "[0:v][1:v]overlay=50:490[v]", "-map", "[v]", "-map", "0:a"] if png else []
     return spawn(
         "ffmpeg", "-v", "error", "-re", "-stream_loop", "-1", "-i", clip, *overlay,
-        "-c:v", "libx264", "-preset", "veryfast", "-tune", "zerolatency", "-threads", "2",
+        "-c:v", "libx264", "-preset", "veryfast", "-tune", "zerolatency", *threads,
         "-x264-params", "sliced-threads=0:scenecut=0:bframes=0", "-g", "60",
         "-b:v", f"{KBPS}k", "-maxrate", f"{KBPS}k", "-bufsize", f"{KBPS * 6 // 10}k",
         "-c:a", "aac", "-b:a", "128k", "-f", "hls", "-hls_time", "2", "-hls_segment_type", "fmp4",
@@ -103,6 +109,7 @@ def whole_path(clip):
     """(a), (b), (g): the three run side by side, so that a busy machine slows all alike."""
     server = Server()
     server.product()
+    server.until_on_time()
     host = server.publish(clip)
     until(lambda: server.channel()["showing"] == "live")
     server.api("POST", "/cards/cup/show", {})
@@ -137,7 +144,7 @@ def blend():
 def first_frame(clip):
     """(d): from the start of ffmpeg's process to the first listed part that shows the host."""
     server = Server()
-    until(lambda: server.channel()["programmeMs"])
+    server.until_on_time()
     start = time.monotonic()
     host = server.publish(clip)
     status = until(lambda: (found := server.channel())["showing"] == "live" and found)
@@ -153,7 +160,7 @@ def command_to_frame():
     """(e): frames from a command to the first composed picture that shows it, the worst of ten."""
     server = Server()
     server.product()
-    until(lambda: server.channel()["programmeMs"])
+    server.until_on_time()
     worst = 0
     for _ in range(10):
         rev = server.api("POST", "/cards/cup/show", {})["rev"]
@@ -169,6 +176,7 @@ def command_to_frame():
 def frame_to_part():
     """(f): a flash goes into an encoder at a known moment; when is the part that holds it to be had?"""
     server = Server()
+    server.until_on_time()
     host = spawn(
         "ffmpeg", "-v", "error", "-f", "rawvideo", "-pix_fmt", "gray", "-s", "320x180", "-r", "30", "-i", "-",
         "-f", "lavfi", "-i", "anullsrc=sample_rate=48000", "-c:v", "libx264", "-preset", "ultrafast", "-tune", "zerolatency",

@@ -46,7 +46,10 @@ fn run(middle: &str, prepare: impl FnOnce(&gst::Pipeline)) -> f64 {
     let before = cpu_seconds();
     pipeline.set_state(gst::State::Playing).unwrap();
     let bus = pipeline.bus().unwrap();
-    let message = bus.timed_pop_filtered(gst::ClockTime::from_seconds(120), &[gst::MessageType::Eos, gst::MessageType::Error]);
+    let message = bus.timed_pop_filtered(
+        gst::ClockTime::from_seconds(120),
+        &[gst::MessageType::Eos, gst::MessageType::Error],
+    );
     assert!(matches!(message.unwrap().view(), gst::MessageView::Eos(_)));
     let used = cpu_seconds() - before;
     pipeline.set_state(gst::State::Null).unwrap();
@@ -55,7 +58,12 @@ fn run(middle: &str, prepare: impl FnOnce(&gst::Pipeline)) -> f64 {
 
 fn ours(cards: usize) -> f64 {
     let sprite = Arc::new(Sprite::from_rgba(&card()));
-    let layer = |place: &(u32, u32)| Layer { id: String::new(), sprite: sprite.clone(), rest: *place, times: Times::default() };
+    let layer = |place: &(u32, u32)| Layer {
+        id: String::new(),
+        sprite: sprite.clone(),
+        rest: *place,
+        times: Times::default(),
+    };
     let board = Arc::new(Board::default());
     board.set(Scene { rev: 1, layers: PLACES[..cards].iter().map(layer).collect() });
     run("! vitrineoverlay name=overlay", |pipeline| {
@@ -65,7 +73,9 @@ fn ours(cards: usize) -> f64 {
 
 fn theirs(cards: usize) -> f64 {
     let card = card();
-    let mut buffer = gst::Buffer::from_slice(card.data.chunks_exact(4).flat_map(|p| [p[2], p[1], p[0], p[3]]).collect::<Vec<u8>>());
+    let mut buffer = gst::Buffer::from_slice(
+        card.data.chunks_exact(4).flat_map(|p| [p[2], p[1], p[0], p[3]]).collect::<Vec<u8>>(),
+    );
     gst_video::VideoMeta::add(
         buffer.get_mut().unwrap(),
         gst_video::VideoFrameFlags::empty(),
@@ -93,10 +103,14 @@ fn main() {
     run("", |_| {}); // warm
     let base = run("", |_| {});
     // The least of three: what other processes took from the cache is not the blend's cost.
-    let least = |measure: &dyn Fn() -> f64| (0..3).map(|_| (measure() - base).max(0.005)).fold(f64::MAX, f64::min);
+    let least =
+        |measure: &dyn Fn() -> f64| (0..3).map(|_| (measure() - base).max(0.005)).fold(f64::MAX, f64::min);
     let numbers = [least(&|| ours(1)), least(&|| theirs(1)), least(&|| ours(4)), least(&|| theirs(4))];
     #[allow(clippy::print_stdout)] // read by tests/bench/bench.py
     {
-        println!("{}", serde_json::json!({ "ours": [numbers[0], numbers[2]], "theirs": [numbers[1], numbers[3]], "frames": FRAMES }));
+        println!(
+            "{}",
+            serde_json::json!({ "ours": [numbers[0], numbers[2]], "theirs": [numbers[1], numbers[3]], "frames": FRAMES })
+        );
     }
 }

@@ -18,7 +18,11 @@ struct Driver {
 impl Driver {
     fn start() -> Self {
         let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-        let program = if Command::new("chromedriver").arg("--version").output().is_ok() { "chromedriver" } else { "chromium.chromedriver" };
+        let program = if Command::new("chromedriver").arg("--version").output().is_ok() {
+            "chromedriver"
+        } else {
+            "chromium.chromedriver"
+        };
         let process = Command::new(program)
             .arg(format!("--port={port}"))
             .stdout(Stdio::null())
@@ -82,7 +86,8 @@ async fn the_watch_page_plays_at_once_and_goes_on() {
     client.goto(&format!("{}/watch/main", server.http)).await.unwrap();
     until(&client, "the video plays", "return document.querySelector('video').currentTime > 0").await;
     client.execute("window.before = document.querySelector('video').currentTime", Vec::new()).await.unwrap();
-    until(&client, "time advances", "return document.querySelector('video').currentTime > window.before + 2").await;
+    until(&client, "time advances", "return document.querySelector('video').currentTime > window.before + 2")
+        .await;
     until(&client, "the picture is not blank", PICTURE).await;
     let fits = "return document.documentElement.scrollWidth <= window.innerWidth";
     until(&client, "no sideways scrolling on a phone", fits).await;
@@ -109,7 +114,8 @@ async fn the_control_page_puts_a_card_on_air_and_takes_it_off() {
     let state = server.api("GET", "/state", b"").1;
     assert_eq!(state["airings"][0]["cardId"], "cup", "the server says the same");
     client.find(Locator::Id("panic")).await.unwrap().click().await.unwrap();
-    until(&client, "off air", "return document.getElementById('tally').textContent === 'Nothing on air'").await;
+    until(&client, "off air", "return document.getElementById('tally').textContent === 'Nothing on air'")
+        .await;
 
     // A new product by the form, with an amount as people write it.
     client.find(Locator::Id("add")).await.unwrap().click().await.unwrap();

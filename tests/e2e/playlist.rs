@@ -87,7 +87,13 @@ impl Versions {
 }
 
 fn check_edit(before: &str, after: &str) {
-    for constant in ["#EXT-X-TARGETDURATION:", "#EXT-X-PART-INF:", "#EXT-X-SERVER-CONTROL:", "#EXT-X-VERSION:", "#EXT-X-MAP:"] {
+    for constant in [
+        "#EXT-X-TARGETDURATION:",
+        "#EXT-X-PART-INF:",
+        "#EXT-X-SERVER-CONTROL:",
+        "#EXT-X-VERSION:",
+        "#EXT-X-MAP:",
+    ] {
         assert_eq!(tag(before, constant), tag(after, constant), "a constant changed");
     }
     let number = |text, name| tag(text, name).parse::<u64>().unwrap();
@@ -130,7 +136,15 @@ fn a_viewer_finds_a_whole_playlist_before_anybody_publishes() {
     assert_eq!(server.channel()["showing"], "startingSoon");
     let url = format!("{}/live/main/index.m3u8", server.http);
     let probe = Command::new("ffprobe")
-        .args(["-v", "error", "-show_entries", "stream=codec_name,width,height,sample_rate", "-of", "csv=p=0", &url])
+        .args([
+            "-v",
+            "error",
+            "-show_entries",
+            "stream=codec_name,width,height,sample_rate",
+            "-of",
+            "csv=p=0",
+            &url,
+        ])
         .output()
         .unwrap();
     let text = String::from_utf8(probe.stdout).unwrap();
@@ -162,7 +176,8 @@ fn versions_of_a_live_playlist_are_legal_edits_and_an_outside_parser_reads_them(
 fn an_encoder_that_fails_is_built_anew_and_leaves_gaps_on_the_same_timeline() {
     let pipelines = crate::stage::Folder::new();
     // The built-in pipeline, but its encoder's input breaks every 300 frames.
-    let text = include_str!("../../pipelines/programme.gst").replace("! x264enc", "! identity error-after=300 ! x264enc");
+    let text = include_str!("../../pipelines/programme.gst")
+        .replace("! x264enc", "! identity error-after=300 ! x264enc");
     std::fs::write(pipelines.0.join("programme.gst"), text).unwrap();
     let server = Server::with(&["--pipelines", pipelines.0.to_str().unwrap()]);
     let poll = Poll::start(&server);
@@ -212,7 +227,10 @@ fn playlists_are_compressed_and_kept_as_specified() {
     assert_eq!(header(&plain, "cache-control").as_deref(), Some("public, max-age=1"));
     assert_eq!(header(&plain, "access-control-allow-origin").as_deref(), Some("*"));
     assert_eq!(header(&plain, "content-encoding"), None);
-    assert_eq!(header(&get("/live/main/video.m3u8", "br, gzip"), "content-encoding").as_deref(), Some("gzip"));
+    assert_eq!(
+        header(&get("/live/main/video.m3u8", "br, gzip"), "content-encoding").as_deref(),
+        Some("gzip")
+    );
     let held = get(&format!("/live/main/video.m3u8?_HLS_msn={}", server.live_segment()), "gzip");
     assert_eq!(header(&held, "cache-control").as_deref(), Some("public, max-age=12"));
     let segment = server.live_segment() - 1;

@@ -60,7 +60,17 @@ fn gstreamers_rtmp2sink_publishes_too() {
     let server = Server::start();
     let child = std::process::Command::new("gst-launch-1.0")
         .args(["-q", "videotestsrc", "is-live=true", "!", "video/x-raw,width=320,height=240,framerate=30/1"])
-        .args(["!", "x264enc", "tune=zerolatency", "key-int-max=30", "!", "h264parse", "!", "flvmux", "name=m"])
+        .args([
+            "!",
+            "x264enc",
+            "tune=zerolatency",
+            "key-int-max=30",
+            "!",
+            "h264parse",
+            "!",
+            "flvmux",
+            "name=m",
+        ])
         .args(["streamable=true", "!", "rtmp2sink", &format!("location={}/{KEY}", server.rtmp)])
         .args(["audiotestsrc", "is-live=true", "!", "avenc_aac", "!", "aacparse", "!", "m."])
         .stdout(Stdio::null())

@@ -86,9 +86,8 @@ impl Server {
             .spawn()
             .unwrap();
         let process = Process(process);
-        let endpoints: Value = until("endpoints.json", || {
-            serde_json::from_slice(&std::fs::read(&endpoints).ok()?).ok()
-        });
+        let endpoints: Value =
+            until("endpoints.json", || serde_json::from_slice(&std::fs::read(&endpoints).ok()?).ok());
         let http = format!("http://{}", endpoints["http"].as_str().unwrap());
         let rtmp = format!("rtmp://{}/live", endpoints["rtmp"].as_str().unwrap());
         Self { process, data, http, rtmp }
@@ -100,7 +99,6 @@ impl Server {
         drop(process); // SIGKILL
         data
     }
-
 
     pub(crate) fn log(&self) -> String {
         std::fs::read_to_string(self.data.0.join("log")).unwrap()
@@ -199,7 +197,11 @@ impl Server {
         let bytes = self.segment("video", segment);
         let (file, png) = (self.data.0.join("qr.mp4"), self.data.0.join("qr.png"));
         std::fs::write(&file, bytes).unwrap();
-        run(Command::new("ffmpeg").args(["-v", "error", "-y", "-i"]).arg(&file).args(["-frames:v", "1"]).arg(&png));
+        run(Command::new("ffmpeg")
+            .args(["-v", "error", "-y", "-i"])
+            .arg(&file)
+            .args(["-frames:v", "1"])
+            .arg(&png));
         let output = Command::new("zbarimg").args(["-q", "--raw"]).arg(&png).output().unwrap();
         let text = String::from_utf8(output.stdout).unwrap().trim().to_owned();
         (!text.is_empty()).then_some(text)
@@ -235,13 +237,17 @@ pub(crate) fn publisher(address: &str, clip: &Path, log: Stdio) -> Process {
 /// A clip made once for all tests of this run: ten seconds of moving picture and a tone.
 pub(crate) fn clip() -> &'static Path {
     static CLIP: OnceLock<PathBuf> = OnceLock::new();
-    CLIP.get_or_init(|| make_clip("moving", "testsrc2=size=1280x720:rate=30", "sine=frequency=440:sample_rate=48000"))
+    CLIP.get_or_init(|| {
+        make_clip("moving", "testsrc2=size=1280x720:rate=30", "sine=frequency=440:sample_rate=48000")
+    })
 }
 
 /// The same in another size and rate, with B-frames and a distant key frame, as OBS sends by default.
 pub(crate) fn other_clip() -> &'static Path {
     static CLIP: OnceLock<PathBuf> = OnceLock::new();
-    CLIP.get_or_init(|| make_clip("other", "testsrc2=size=640x480:rate=25", "sine=frequency=880:sample_rate=44100"))
+    CLIP.get_or_init(|| {
+        make_clip("other", "testsrc2=size=640x480:rate=25", "sine=frequency=880:sample_rate=44100")
+    })
 }
 
 /// Encodes ten seconds of `video` and `audio` (ffmpeg's own sources) to FLV.
@@ -323,7 +329,8 @@ impl Control {
     /// The data of the next event `name` for which `is_it` holds.
     pub(crate) fn event(&mut self, name: &str, is_it: impl Fn(&Value) -> bool) -> Value {
         loop {
-            let event = if self.events.is_empty() { self.receive()["d"].clone() } else { self.events.remove(0) };
+            let event =
+                if self.events.is_empty() { self.receive()["d"].clone() } else { self.events.remove(0) };
             if event["eventType"] == name && is_it(&event["eventData"]) {
                 return event["eventData"].clone();
             }

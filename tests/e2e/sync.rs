@@ -51,8 +51,16 @@ fn flash_and_beep_stay_within_40_ms() {
     let (light, sound) = (server.data.0.join("light"), server.data.0.join("sound"));
     // Both on one clock: -copyts keeps the track's own times, aresample fills from the common start.
     let start = first as f64 * 2.0;
-    run(Command::new("ffmpeg").args(["-v", "error", "-y", "-i"]).arg(&video).args(["-vf", "scale=1:1", "-f", "rawvideo", "-pix_fmt", "gray"]).arg(&light));
-    run(Command::new("ffmpeg").args(["-v", "error", "-y", "-i"]).arg(&audio).args(["-ac", "1", "-f", "s16le"]).arg(&sound));
+    run(Command::new("ffmpeg")
+        .args(["-v", "error", "-y", "-i"])
+        .arg(&video)
+        .args(["-vf", "scale=1:1", "-f", "rawvideo", "-pix_fmt", "gray"])
+        .arg(&light));
+    run(Command::new("ffmpeg")
+        .args(["-v", "error", "-y", "-i"])
+        .arg(&audio)
+        .args(["-ac", "1", "-f", "s16le"])
+        .arg(&sound));
     let audio_start = decode_time(&std::fs::read(&audio).unwrap()) as f64 / 48_000.0 - start;
     let light: Vec<f64> = std::fs::read(light).unwrap().iter().map(|value| f64::from(*value)).collect();
     let sound: Vec<f64> = std::fs::read(sound)
@@ -64,7 +72,8 @@ fn flash_and_beep_stay_within_40_ms() {
     let beeps: Vec<f64> = starts(&sound, 48_000.0, 4000.0).iter().map(|at| at + audio_start).collect();
     assert!(flashes.len() >= 4, "{flashes:?}");
     for flash in &flashes {
-        let offset = beeps.iter().map(|beep| beep - flash).min_by(|a, b| a.abs().total_cmp(&b.abs())).unwrap();
+        let offset =
+            beeps.iter().map(|beep| beep - flash).min_by(|a, b| a.abs().total_cmp(&b.abs())).unwrap();
         assert!(offset.abs() <= 0.040, "sound is {offset:.3} s off: {flashes:?} {beeps:?}");
     }
 }

@@ -72,9 +72,14 @@ mod tests {
     #[test]
     fn what_encoders_send_is_sound() {
         let object = Amf0Value::Object(
-            [("app".to_owned(), Amf0Value::Utf8String("live".into())), ("n".to_owned(), Amf0Value::Number(1.0))].into(),
+            [
+                ("app".to_owned(), Amf0Value::Utf8String("live".into())),
+                ("n".to_owned(), Amf0Value::Number(1.0)),
+            ]
+            .into(),
         );
-        let values = vec![Amf0Value::Utf8String("connect".into()), object, Amf0Value::Null, Amf0Value::Boolean(true)];
+        let values =
+            vec![Amf0Value::Utf8String("connect".into()), object, Amf0Value::Null, Amf0Value::Boolean(true)];
         assert!(is_sound(&rml_amf0::serialize(&values).unwrap()));
     }
 

@@ -83,9 +83,7 @@ pub fn audio(body: &Bytes) -> Result<Tag, Error> {
     }
     match body.get(1) {
         Some(0) if body.len() >= 4 => Ok(Tag::Config(body.slice(2..))),
-        Some(1) if body.len() > 2 => {
-            Ok(Tag::Unit { cts_ms: 0, is_keyframe: true, data: body.slice(2..) })
-        }
+        Some(1) if body.len() > 2 => Ok(Tag::Unit { cts_ms: 0, is_keyframe: true, data: body.slice(2..) }),
         Some(_) => Ok(Tag::Nothing),
         None => Err(Error::Short("audio")),
     }

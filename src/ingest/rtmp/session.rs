@@ -224,7 +224,12 @@ impl Session {
         if let [0, 6, a, b, c, d, ..] = body[..] {
             let timestamp = Some(RtmpTimestamp::new(u32::from_be_bytes([a, b, c, d])));
             let event_type = UserControlEventType::PingResponse;
-            self.send(RtmpMessage::UserControl { event_type, stream_id: None, buffer_length: None, timestamp })?;
+            self.send(RtmpMessage::UserControl {
+                event_type,
+                stream_id: None,
+                buffer_length: None,
+                timestamp,
+            })?;
         }
         Ok(())
     }
@@ -243,7 +248,12 @@ impl Session {
             }
             "FCPublish" => {
                 self.result(*transaction, Amf0Value::Null, Amf0Value::Undefined)?;
-                self.invoke("onFCPublish", 0.0, Amf0Value::Null, info("status", "NetStream.Publish.Start", ""))?;
+                self.invoke(
+                    "onFCPublish",
+                    0.0,
+                    Amf0Value::Null,
+                    info("status", "NetStream.Publish.Start", ""),
+                )?;
             }
             "publish" => {
                 if !self.is_connected || self.is_publishing {
@@ -266,7 +276,8 @@ impl Session {
             Some(Amf0Value::Utf8String(name)) => name.split('?').next().unwrap_or_default(),
             _ => "",
         };
-        let in_app = || self.app.split('?').next().unwrap_or_default().rsplit_once('/').map_or("", |(_, key)| key);
+        let in_app =
+            || self.app.split('?').next().unwrap_or_default().rsplit_once('/').map_or("", |(_, key)| key);
         (if name.is_empty() { in_app() } else { name }).to_owned()
     }
 
@@ -278,7 +289,10 @@ impl Session {
         }
         self.is_connected = true;
         self.send(RtmpMessage::WindowAcknowledgement { size: WINDOW })?;
-        self.send(RtmpMessage::SetPeerBandwidth { size: WINDOW, limit_type: PeerBandwidthLimitType::Dynamic })?;
+        self.send(RtmpMessage::SetPeerBandwidth {
+            size: WINDOW,
+            limit_type: PeerBandwidthLimitType::Dynamic,
+        })?;
         let packet = self
             .writer
             .set_max_chunk_size(CHUNK_SIZE, RtmpTimestamp::new(0))
@@ -309,7 +323,13 @@ impl Session {
         self.send_on(STREAM_ID, message)
     }
 
-    fn invoke(&mut self, name: &str, transaction: f64, object: Amf0Value, argument: Amf0Value) -> Result<(), Error> {
+    fn invoke(
+        &mut self,
+        name: &str,
+        transaction: f64,
+        object: Amf0Value,
+        argument: Amf0Value,
+    ) -> Result<(), Error> {
         self.send(RtmpMessage::Amf0Command {
             command_name: name.into(),
             transaction_id: transaction,
@@ -361,7 +381,9 @@ fn metadata(body: &[u8]) -> Option<Metadata> {
 }
 
 fn properties<const N: usize>(pairs: [(&str, Amf0Value); N]) -> Amf0Value {
-    Amf0Value::Object(pairs.into_iter().map(|(key, value)| (key.to_owned(), value)).collect::<HashMap<_, _>>())
+    Amf0Value::Object(
+        pairs.into_iter().map(|(key, value)| (key.to_owned(), value)).collect::<HashMap<_, _>>(),
+    )
 }
 
 fn info(level: &str, code: &str, description: &str) -> Amf0Value {

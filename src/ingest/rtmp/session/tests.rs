@@ -16,7 +16,8 @@ fn connected() -> Pair {
     let mut server = Session::default();
     server.feed(&handshake.generate_outbound_p0_and_p1().unwrap()).unwrap();
     let answer = server.take_output();
-    let HandshakeProcessResult::Completed { response_bytes, .. } = handshake.process_bytes(&answer).unwrap() else {
+    let HandshakeProcessResult::Completed { response_bytes, .. } = handshake.process_bytes(&answer).unwrap()
+    else {
         panic!("the handshake should be done");
     };
     server.feed(&response_bytes).unwrap();
