@@ -42,6 +42,9 @@ pub enum Error {
     },
 }
 
+/// x264's presets that keep up live.
+const PRESETS: [&str; 6] = ["ultrafast", "superfast", "veryfast", "faster", "fast", "medium"];
+
 /// The flags that stand for configuration keys; each has an environment variable too.
 #[derive(Debug, Clone, Default, Args)]
 pub struct Flags {
@@ -268,7 +271,6 @@ fn channel_from(name: String, file: ChannelFile) -> Result<Channel, Error> {
         return Err(bad(".audio_kbps", audio_kbps.to_string(), "32 to 320"));
     }
     let preset = file.preset.unwrap_or_else(|| "veryfast".into());
-    const PRESETS: [&str; 6] = ["ultrafast", "superfast", "veryfast", "faster", "fast", "medium"];
     if !PRESETS.contains(&preset.as_str()) {
         return Err(bad(".preset", preset, "ultrafast, superfast, veryfast, faster, fast or medium"));
     }

@@ -1,5 +1,5 @@
 //! The words of media that several stages share: picture geometry, frame rate, access units, and
-//! what is known of a publisher. No behaviour beyond arithmetic, and nothing of GStreamer.
+//! what is known of a publisher. No behaviour beyond arithmetic, and nothing of `GStreamer`.
 
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};

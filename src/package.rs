@@ -1,6 +1,6 @@
 //! Access units in; CMAF parts, segments and playlists out.
 //!
-//! Everything here is a function of its input: no clock, no sockets, no GStreamer, no tokio. `serve`
+//! Everything here is a function of its input: no clock, no sockets, no `GStreamer`, no tokio. `serve`
 //! holds the result and answers viewers; `app` feeds it from the encoder.
 //!
 //! - [`grid`]: where parts and segments are cut, fixed for a channel's life

@@ -1,4 +1,4 @@
-//! Where state outlives the process: SQLite today, behind a trait that another database can fill.
+//! Where state outlives the process: `SQLite` today, behind a trait that another database can fill.
 //!
 //! The store saves what `state` decided; it decides nothing. `director` is its only writer of state, `app`
 //! writes how far each channel has come, so that a restart goes on after it.

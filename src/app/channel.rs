@@ -3,35 +3,33 @@
 //! Each pipeline is a failure domain. A publisher's decoder ends with its publisher; an encoder that fails or
 //! sticks is dropped and built anew while the programme's clock goes on.
 
+mod encoding;
+mod slates;
+
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::Bytes;
-use gstreamer as gst;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use self::encoding::Encoding;
 use crate::config::{self, Config};
 use crate::control::Painter;
 use crate::decode::Decoder;
 use crate::director::DirectorHandle;
-use crate::encode::Encoder;
 use crate::ingest::Arrival;
 use crate::ingest::admission::Reception;
-use crate::media::{Canvas, ChannelStatus, Kind, Packet, PublisherStatus, Showing};
+use crate::media::{Canvas, ChannelStatus, Packet, PublisherStatus};
 use crate::overlay::desk::Desk;
-use crate::overlay::element::{Board, Drawn, VitrineOverlay};
+use crate::overlay::element::{Board, Drawn};
 use crate::overlay::raster::{self, Raster};
-use crate::overlay::sprite::Rgba;
 use crate::overlay::template::Content;
+use crate::package;
 use crate::package::grid::Grid;
-use crate::package::playlist::{Multivariant, multivariant};
-use crate::package::segmenter::Segmenter;
-use crate::package::{self, cmaf, codec};
-use crate::pipeline::{self, Event};
-use crate::program::{self, Mixer, Outlet, Programme, Progress, Slates};
+use crate::pipeline;
+use crate::program::{self, Mixer, Outlet, Programme, Progress};
 use crate::serve::live::Live;
 use crate::store::ChannelRun;
 use crate::store::pictures::Pictures;
@@ -41,10 +39,6 @@ use crate::time::{MediaTime, ProgramClock, WallTime};
 const PREROLL: u64 = 3;
 /// How recently somebody must have published for "be right back" after a restart: 30 minutes.
 const SHOW_GOES_ON_MS: i64 = 30 * 60 * 1000;
-/// Wait before an encoder that failed is built again.
-const REBUILD_AFTER: Duration = Duration::from_millis(500);
-/// How often the encoder is looked after.
-const WATCH: Duration = Duration::from_millis(250);
 /// How long before it is due a unit is decoded.
 const DECODE_AHEAD_NANOS: i64 = 100_000_000;
 /// The status is told at least this often.
@@ -125,7 +119,7 @@ impl Channel {
         let Parts { config, channel, clock, run, reception, director, raster, pictures, public_url, stop } =
             parts;
         let grid = Grid::new(channel.canvas.rate, &config.hls);
-        let slates = slates(&raster, &config, channel.canvas)?;
+        let slates = slates::load(&raster, &config, channel.canvas)?;
         let live = Arc::new(Live::new(grid, clock.epoch(), config.hls.window_segments, run.restarts));
         let board = Arc::new(Board::default());
         let desk = Desk {
@@ -196,35 +190,6 @@ async fn until(stop: CancellationToken, work: impl Future<Output = ()>) {
     }
 }
 
-/// The slates: `DATA_DIR/slates/NAME.{png,jpg,html}` if there, else the ones built in.
-fn slates(raster: &Raster, config: &Config, canvas: Canvas) -> Result<Slates, Error> {
-    let slate = |name: &str, built_in: &str| -> Result<gst::Buffer, Error> {
-        let directory = config.data_dir.join("slates");
-        let file = ["png", "jpg", "html"].map(|end| directory.join(format!("{name}.{end}")));
-        let picture = match file.into_iter().find(|path| path.exists()) {
-            Some(path) => read_slate(raster, path, canvas)?,
-            None => raster.page(name, built_in, canvas.width, canvas.height)?,
-        };
-        Ok(gst::Buffer::from_slice(picture.to_i420()))
-    };
-    Ok(Slates {
-        starting_soon: slate("starting-soon", include_str!("../../assets/slates/starting-soon.html"))?,
-        back_soon: slate("back-soon", include_str!("../../assets/slates/back-soon.html"))?,
-    })
-}
-
-fn read_slate(raster: &Raster, path: PathBuf, canvas: Canvas) -> Result<Rgba, Error> {
-    let failed = |detail: String| Error::Slate { path: path.clone(), detail };
-    let bytes = std::fs::read(&path).map_err(|error| failed(error.to_string()))?;
-    if path.extension().is_some_and(|end| end == "html") {
-        let html = String::from_utf8(bytes).map_err(|error| failed(error.to_string()))?;
-        return Ok(raster.page("slate", &html, canvas.width, canvas.height)?);
-    }
-    let picture = image::load_from_memory(&bytes).map_err(|error| failed(error.to_string()))?;
-    let filled = picture.resize_to_fill(canvas.width, canvas.height, image::imageops::FilterType::Lanczos3);
-    Ok(Rgba { width: canvas.width, height: canvas.height, data: filled.into_rgba8().into_raw() })
-}
-
 /// Gives each publisher a decoder; the newest one's media reaches the programme.
 struct Switch {
     replacements: Option<PathBuf>,
@@ -273,159 +238,6 @@ async fn decode(
     drop(arrival.packets);
     decoder.stop().await?;
     outcome
-}
-
-/// The encoder and the packager behind it.
-struct Encoding {
-    replacements: Option<PathBuf>,
-    channel: config::Channel,
-    grid: Grid,
-    board: Arc<Board>,
-    outlet: Outlet,
-    live: Arc<Live>,
-    director: DirectorHandle,
-}
-
-impl Encoding {
-    async fn build(&self) -> Result<Encoder, pipeline::Error> {
-        let board = self.board.clone();
-        let (encoder, inlet) =
-            Encoder::start(self.replacements.as_deref(), &self.channel, &self.grid, |pipeline| {
-                pipeline.element::<VitrineOverlay>("overlay")?.set_board(board);
-                Ok(())
-            })
-            .await?;
-        self.outlet.connect(inlet);
-        Ok(encoder)
-    }
-
-    /// Packages until `stop`; builds the encoder anew whenever it fails or sticks.
-    async fn run(self, first: Encoder, progress: watch::Receiver<Progress>, stop: CancellationToken) {
-        let mut encoder = first;
-        loop {
-            let failure = tokio::select! {
-                () = stop.cancelled() => {
-                    drop(progress); // ends the programme's thread
-                    let _ = encoder.stop().await;
-                    return;
-                }
-                failure = self.watch(&mut encoder, &progress) => failure,
-            };
-            tracing::error!(channel = self.channel.name, "the encoder is built anew: {failure}");
-            if let Err(error) = encoder.stop().await {
-                tracing::error!(channel = self.channel.name, "{error}");
-            }
-            encoder = tokio::select! {
-                () = stop.cancelled() => return,
-                encoder = self.rebuild() => encoder,
-            };
-        }
-    }
-
-    async fn rebuild(&self) -> Encoder {
-        loop {
-            tokio::time::sleep(REBUILD_AFTER).await;
-            match self.build().await {
-                Ok(encoder) => return encoder,
-                Err(error) => tracing::error!(channel = self.channel.name, "no encoder: {error}"),
-            }
-        }
-    }
-
-    /// Packages until the encoder fails; returns how.
-    async fn watch(&self, encoder: &mut Encoder, progress: &watch::Receiver<Progress>) -> String {
-        let mut packager = Packager::new(self);
-        let mut tick = tokio::time::interval(WATCH);
-        loop {
-            tokio::select! {
-                packet = encoder.packets.recv() => match packet {
-                    Some(packet) => {
-                        let showing = progress.borrow().showing;
-                        if let Err(error) = packager.take(packet, showing) {
-                            return error.to_string();
-                        }
-                    }
-                    None => return "it ended".into(),
-                },
-                Some(event) = encoder.events.recv() => match event {
-                    Event::Error(detail) => return detail,
-                    Event::Warning(detail) => tracing::warn!(channel = self.channel.name, "encoder: {detail}"),
-                    Event::Eos => return "it ended".into(),
-                },
-                _ = tick.tick() => if self.outlet.is_stuck() {
-                    return "it takes no more frames".into();
-                },
-            }
-        }
-    }
-}
-
-/// Coded units to parts, and the documents around them.
-struct Packager<'a> {
-    encoding: &'a Encoding,
-    segmenters: [Segmenter; 2],
-    codecs: [Option<String>; 2],
-    /// Whether the sound encoder's first block has come: it holds nothing of the programme.
-    is_primed: bool,
-}
-
-impl<'a> Packager<'a> {
-    fn new(encoding: &'a Encoding) -> Self {
-        let segmenter = |kind| Segmenter::new(kind, encoding.grid);
-        let segmenters = [segmenter(Kind::Video), segmenter(Kind::Audio)];
-        Self { encoding, segmenters, codecs: [None, None], is_primed: false }
-    }
-
-    fn take(&mut self, packet: Packet, showing: Showing) -> Result<(), package::Error> {
-        match packet {
-            Packet::Config(kind, config) => self.configure(kind, &config),
-            Packet::Unit(unit) => {
-                let track = usize::from(unit.kind == Kind::Audio);
-                if self.codecs[track].is_none() {
-                    return Err(package::Error::NoConfiguration(unit.kind));
-                }
-                if unit.kind == Kind::Audio && !std::mem::replace(&mut self.is_primed, true) {
-                    return Ok(());
-                }
-                for part in self.segmenters[track].push(&unit)? {
-                    if part.is_last && part.kind == Kind::Video {
-                        let live = (showing == Showing::Live).then(WallTime::now);
-                        self.encoding.director.note_segment(
-                            &self.encoding.channel.name,
-                            part.segment + 1,
-                            live,
-                        );
-                    }
-                    self.encoding.live.publish(part);
-                }
-                Ok(())
-            }
-        }
-    }
-
-    fn configure(&mut self, kind: Kind, config: &Bytes) -> Result<(), package::Error> {
-        let channel = &self.encoding.channel;
-        let init = match kind {
-            Kind::Video => {
-                self.codecs[0] = Some(codec::avc(config)?);
-                cmaf::video_init(channel.canvas, config)?
-            }
-            Kind::Audio => {
-                self.codecs[1] = Some(codec::aac(config)?);
-                cmaf::audio_init(config, channel.audio_kbps)?
-            }
-        };
-        self.encoding.live.set_init(kind, init);
-        if let [Some(video), Some(audio)] = &self.codecs {
-            self.encoding.live.set_multivariant(multivariant(&Multivariant {
-                canvas: channel.canvas,
-                codecs: [video, audio],
-                video_kbps: channel.video_kbps,
-                audio_kbps: channel.audio_kbps,
-            }));
-        }
-        Ok(())
-    }
 }
 
 /// Joins what is known of a channel into its status: at every change that matters, else once a second.

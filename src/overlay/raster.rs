@@ -69,7 +69,8 @@ impl Raster {
             _ => source(&placeholder())?,
         };
         let images = [("photo", photo), ("code", source(&qr(&content.link))?)];
-        self.html(&name, &filled.html, &filled.css, images, (None, None), scale)
+        let viewport = Viewport::new((None, None)).with_device_pixel_ratio(scale);
+        self.html(&name, &filled.html, &filled.css, images, viewport)
     }
 
     /// Draws a page of `width` by `height`, such as a slate. Styles may be in `<style>` elements.
@@ -78,7 +79,7 @@ impl Raster {
     /// [`Error::Draw`].
     pub fn page(&self, name: &str, html: &str, width: u32, height: u32) -> Result<Rgba, Error> {
         let css = styles(html);
-        self.html(name, html, &css, [], (Some(width), Some(height)), 1.0)
+        self.html(name, html, &css, [], Viewport::new((width, height)))
     }
 
     fn html<const N: usize>(
@@ -87,8 +88,7 @@ impl Raster {
         html: &str,
         css: &str,
         images: [(&str, ImageSource); N],
-        size: (Option<u32>, Option<u32>),
-        scale: f32,
+        viewport: Viewport,
     ) -> Result<Rgba, Error> {
         let failed = |detail: String| Error::Draw { name: name.to_owned(), detail };
         let node: Node =
@@ -96,7 +96,7 @@ impl Raster {
         let sources: HashMap<Arc<str>, ImageSource> =
             images.into_iter().map(|(name, source)| (name.into(), source)).collect();
         let options = RenderOptions::builder()
-            .viewport(Viewport::new(size).with_device_pixel_ratio(scale))
+            .viewport(viewport)
             .node(node)
             .fonts(&self.fonts)
             .stylesheet(Arc::new(StyleSheet::parse_loosy(css)))

@@ -80,7 +80,7 @@ impl Grid {
     }
 
     /// `PART-TARGET` in seconds: the longest part of either track, rounded up to 10 microseconds,
-    /// because a part may not be longer than the text says (a rival's 0.501 s part ended AVPlayer).
+    /// because a part may not be longer than the text says (a rival's 0.501 s part ended `AVPlayer`).
     pub fn part_target(&self) -> f64 {
         let longest = (0..self.parts_per_segment)
             .map(|part| self.seconds(self.part_frame(part + 1) - self.part_frame(part)))

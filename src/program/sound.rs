@@ -177,6 +177,7 @@ mod tests {
         }
     }
 
+    #[allow(clippy::float_cmp)] // silence is exactly zero
     #[test]
     fn late_sound_is_left_out_not_played_late() {
         let mut sync = SoundSync::default();

@@ -33,12 +33,13 @@ impl State {
             Command::PutCard(card) => next.put_card(card),
             Command::DeleteCard { card_id } => next.delete_card(&card_id),
             Command::UpdateCard { card_id, title, slot } => next.update_card(&card_id, title, slot, moment),
-            Command::ShowCard { card_id, channel } => next.show(&card_id, channel, moment),
             Command::HideCard { card_id, channel } => next.hide(&card_id, &channel, moment),
             Command::ToggleCard { card_id, channel } if self.on_air(&card_id, &channel).is_some() => {
                 next.hide(&card_id, &channel, moment)
             }
-            Command::ToggleCard { card_id, channel } => next.show(&card_id, channel, moment),
+            Command::ShowCard { card_id, channel } | Command::ToggleCard { card_id, channel } => {
+                next.show(&card_id, channel, moment)
+            }
             Command::ClearAll { channel } => next.clear(channel, moment),
         }?;
         if !changes.is_empty() {

@@ -3,6 +3,7 @@
 //! Bytes from outside are decoded here once, with limits on bytes, pixels and memory. What is kept is our
 //! own PNG of at most [`LONGEST`] pixels a side, so drawing never meets a foreign file. Fetches nothing.
 
+use std::fmt::Write;
 use std::io::Cursor;
 use std::path::{Path, PathBuf};
 
@@ -64,7 +65,10 @@ impl Pictures {
             .write_to(&mut png, image::ImageFormat::Png)
             .map_err(|error| Error::Unreadable(error.to_string()))?;
         let png = png.into_inner();
-        let id: String = Sha256::digest(&png).iter().take(12).map(|byte| format!("{byte:02x}")).collect();
+        let id = Sha256::digest(&png).iter().take(12).fold(String::new(), |mut id, byte| {
+            let _ = write!(id, "{byte:02x}");
+            id
+        });
         let path = self.path(&id);
         // Written aside, then renamed: a killed process leaves no half picture under an id.
         let aside = self.directory.join(crate::id::new("new"));

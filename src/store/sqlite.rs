@@ -1,4 +1,4 @@
-//! The embedded store: one SQLite file in WAL mode. A killed process loses nothing that was saved, because
+//! The embedded store: one `SQLite` file in WAL mode. A killed process loses nothing that was saved, because
 //! what is written reached the operating system; a lost machine may lose the last moments.
 
 use std::path::Path;

@@ -1,4 +1,4 @@
-//! The pages in a real Chromium, driven over WebDriver.
+//! The pages in a real Chromium, driven over `WebDriver`.
 
 use std::process::{Command, Stdio};
 use std::time::Duration;

@@ -81,7 +81,9 @@ impl Versions {
             for pair in versions.windows(2) {
                 check_edit(&pair[0], &pair[1]);
             }
-            versions.iter().for_each(|text| check_alone(text));
+            for text in versions {
+                check_alone(text);
+            }
         }
     }
 }

@@ -101,7 +101,7 @@ fn garbage_on_the_port_ends_alone() {
     let mut lies = vec![3_u8];
     lies.extend(vec![7; 1536 * 2]);
     lies.extend_from_slice(&[3, 0, 0, 0, 0xff, 0xff, 0xff, 20, 0, 0, 0, 0]);
-    for bytes in [&b"GET / HTTP/1.1\r\n\r\n"[..], &deep, &lies, &[0xff; 100_000]] {
+    for bytes in [&b"GET / HTTP/1.1\r\n\r\n"[..], &deep, &lies, &vec![0xff; 100_000]] {
         let mut stream = TcpStream::connect(&address).unwrap();
         let _ = stream.write_all(bytes);
         let mut answer = Vec::new();

@@ -140,7 +140,7 @@ impl ChunkReader {
     ///
     /// # Errors
     /// [`Error`]; the connection cannot go on.
-    pub fn next(&mut self) -> Result<Option<Message>, Error> {
+    pub fn next_message(&mut self) -> Result<Option<Message>, Error> {
         while let Some(Header { chunk_stream, known, length, drops_unfinished }) = self.header()? {
             let begun = self.streams.get(&chunk_stream).map_or(0, |stream| stream.body.len());
             let kept = if drops_unfinished { 0 } else { begun };
@@ -275,7 +275,7 @@ mod tests {
     }
 
     fn all(reader: &mut ChunkReader) -> Vec<Message> {
-        std::iter::from_fn(|| reader.next().unwrap()).collect()
+        std::iter::from_fn(|| reader.next_message().unwrap()).collect()
     }
 
     #[test]
@@ -309,7 +309,7 @@ mod tests {
         let mut messages = Vec::new();
         for byte in &bytes {
             reader.feed(&[*byte]);
-            messages.extend(reader.next().unwrap());
+            messages.extend(reader.next_message().unwrap());
         }
         let stamps: Vec<_> = messages.iter().map(|message| message.timestamp).collect();
         assert_eq!(stamps, [0, 20, 40]);
@@ -338,7 +338,7 @@ mod tests {
     fn a_claimed_length_over_the_limit_is_refused_at_the_header() {
         let mut reader = ChunkReader::new(LIMITS);
         reader.feed(&header0(6, 0, 5000, 9));
-        assert_eq!(reader.next(), Err(Error::TooLong { length: 5000, most: 4096 }));
+        assert_eq!(reader.next_message(), Err(Error::TooLong { length: 5000, most: 4096 }));
     }
 
     #[test]
@@ -349,7 +349,7 @@ mod tests {
             reader.feed(&header0(stream, 0, 4000, 9));
             reader.feed(&[0; 3000]);
         }
-        assert!(matches!(reader.next(), Err(Error::Unfinished(_))));
+        assert!(matches!(reader.next_message(), Err(Error::Unfinished(_))));
     }
 
     #[test]
@@ -359,7 +359,7 @@ mod tests {
         reader.feed(&[1; 128]);
         reader.feed(&header0(6, 0, 2, 9)); // shorter than what is already there
         reader.feed(b"ok");
-        assert_eq!(reader.next().unwrap().unwrap().body, "ok");
+        assert_eq!(reader.next_message().unwrap().unwrap().body, "ok");
         assert_eq!(reader.unfinished, 0);
     }
 
@@ -367,6 +367,6 @@ mod tests {
     fn a_chunk_without_a_header_before_it_is_an_error() {
         let mut reader = ChunkReader::new(LIMITS);
         reader.feed(&[0xc3, 0, 0]);
-        assert_eq!(reader.next(), Err(Error::NoHeader(3)));
+        assert_eq!(reader.next_message(), Err(Error::NoHeader(3)));
     }
 }

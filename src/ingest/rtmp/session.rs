@@ -145,7 +145,7 @@ impl Session {
         };
         self.reader.feed(bytes);
         let mut events = Vec::new();
-        while let Some(message) = self.reader.next()? {
+        while let Some(message) = self.reader.next_message()? {
             events.extend(self.message(message)?);
         }
         self.acknowledge()?;

@@ -3,7 +3,7 @@ use rml_rtmp::sessions::{
     ClientSession, ClientSessionConfig, ClientSessionEvent, ClientSessionResult, PublishRequestType,
 };
 
-/// A real client (rml_rtmp's) and our session, joined without a network.
+/// A real client (`rml_rtmp`'s) and our session, joined without a network.
 struct Pair {
     client: ClientSession,
     server: Session,
