@@ -45,7 +45,11 @@ fn main() -> ExitCode {
     }
 }
 
-fn run(arguments: Arguments) -> Result<ExitCode, Box<dyn std::error::Error>> {
+fn run(mut arguments: Arguments) -> Result<ExitCode, Box<dyn std::error::Error>> {
+    if matches!(arguments.command, Some(Command::Demo)) {
+        // Sample products have no place in a seller's own catalogue.
+        arguments.flags.data_dir.get_or_insert_with(|| "data/demo".into());
+    }
     let config = Config::load(arguments.flags)?;
     match arguments.command.unwrap_or(Command::Serve) {
         Command::Check => Ok(if check::run(&config) { ExitCode::SUCCESS } else { ExitCode::FAILURE }),

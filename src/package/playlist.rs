@@ -9,7 +9,7 @@ use std::fmt::Write;
 use super::grid::Grid;
 use super::window::{Edge, Segment, Window};
 use crate::media::Canvas;
-use crate::time::{MediaTime, WallTime};
+use crate::time::WallTime;
 
 /// What a media playlist says beside its segments.
 #[derive(Debug, Clone)]
@@ -25,6 +25,9 @@ pub struct Media<'a> {
     /// The other rendition's playlist and live edge.
     pub other: (&'a str, Edge),
 }
+
+/// Segments whose parts are listed, the one in progress included.
+const PARTS_LISTED: u64 = 3;
 
 /// The file of a whole segment.
 pub fn segment_file(number: u64) -> String {
@@ -58,9 +61,8 @@ fn write_media(out: &mut String, window: &Window, media: &Media) -> std::fmt::Re
     let first = window.listed().next().map_or(0, |segment| segment.number);
     writeln!(out, "#EXT-X-MEDIA-SEQUENCE:{first}")?;
     writeln!(out, "#EXT-X-DISCONTINUITY-SEQUENCE:{}", window.discontinuity_sequence())?;
-    let end = window.listed().next_back().map_or(MediaTime::ZERO, |segment| end_of(segment, media.grid));
     for (n, segment) in window.listed().enumerate() {
-        write_segment(out, segment, n == 0, end, media)?;
+        write_segment(out, segment, n == 0, window.edge(), media)?;
     }
     let edge = window.edge();
     let hint = part_file(edge.segment, edge.part);
@@ -82,15 +84,11 @@ fn write_rendition_report(
     writeln!(out, "#EXT-X-RENDITION-REPORT:URI=\"{uri}\",LAST-MSN={segment},LAST-PART={part}")
 }
 
-fn end_of(segment: &Segment, grid: &Grid) -> MediaTime {
-    segment.start.offset((segment.seconds(grid) * 1e9) as i64)
-}
-
 fn write_segment(
     out: &mut String,
     segment: &Segment,
     is_first: bool,
-    end: MediaTime,
+    edge: Edge,
     media: &Media,
 ) -> std::fmt::Result {
     if segment.is_discontinuous {
@@ -101,9 +99,9 @@ fn write_segment(
     }
     let wall = WallTime(media.epoch.0 + segment.start.as_millis() as i64);
     writeln!(out, "#EXT-X-PROGRAM-DATE-TIME:{wall}")?;
-    // Parts are of use near the live edge only: 6.2.2 lets them go after three target durations.
-    let parts_listed_s = media.grid.target_duration() as f64 * 3.0;
-    if end.since(segment.start) as f64 / 1e9 < parts_listed_s + 0.1 {
+    // Parts are of use near the live edge only: 6.2.2 wants them gone three target durations from the end. The
+    // segment in progress counts as one of the three, even before its first part.
+    if segment.number + PARTS_LISTED > edge.segment {
         for part in &segment.parts {
             // Rounded down: a duration that reads longer than PART-TARGET ends AVPlayer.
             let duration = (part.seconds() * 100_000.0).floor() / 100_000.0;
@@ -209,7 +207,7 @@ mod tests {
     #[test]
     fn parts_are_listed_near_the_edge_only() {
         let text = text();
-        assert!(!text.contains("105.0.m4s"), "more than three target durations from the end");
+        assert!(!text.contains("105.0.m4s"), "the fourth from the end, with the one in progress");
         assert!(text.contains("106.0.m4s"));
     }
 }
