@@ -1,7 +1,14 @@
-// Reads a playlist with hls-parser in strict mode; an error ends with its words.
+// Reads playlists with hls-parser in strict mode; an error ends with the file's name and its words.
 import { readFileSync } from "node:fs";
 import HLS from "hls-parser";
 
 HLS.setOptions({ strictMode: true, silent: false });
-const playlist = HLS.parse(readFileSync(process.argv[2], "utf8"));
-console.log(playlist.isMasterPlaylist ? `${playlist.variants.length} variants` : `${playlist.segments.length} segments`);
+for (const file of process.argv.slice(2)) {
+  try {
+    const playlist = HLS.parse(readFileSync(file, "utf8"));
+    if (!(playlist.isMasterPlaylist ? playlist.variants : playlist.segments).length) throw new Error("it is empty");
+  } catch (error) {
+    console.error(`${file}: ${error.message}\n${readFileSync(file, "utf8")}`);
+    process.exitCode = 1;
+  }
+}
