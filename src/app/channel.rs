@@ -162,7 +162,7 @@ impl Channel {
             canvas: channel.canvas,
             mixer,
         };
-        tasks.spawn(until(stop.clone(), switch.run(reception.arrivals)));
+        tasks.spawn(until(stop.clone(), switch.run(reception.arrivals, tasks.clone())));
         let (status_tx, status) = watch::channel(ChannelStatus::default());
         tasks.spawn(until(stop, follow(status_tx, reception.status, progress, board.drawn(), live.clone())));
         Ok(Self { name: channel.name, live, status, desk })
@@ -199,11 +199,12 @@ struct Switch {
 }
 
 impl Switch {
-    async fn run(self, mut arrivals: tokio::sync::mpsc::Receiver<Arrival>) {
+    /// Each decoder is a task of its own that the server's end waits for: a pipeline must be stopped, not dropped.
+    async fn run(self, mut arrivals: tokio::sync::mpsc::Receiver<Arrival>, tasks: TaskTracker) {
         while let Some(arrival) = arrivals.recv().await {
             let sink = program::attach(&self.mixer);
             let (replacements, clock, canvas) = (self.replacements.clone(), self.clock.clone(), self.canvas);
-            tokio::spawn(async move {
+            tasks.spawn(async move {
                 let (cancel, failure) = (arrival.cancel.clone(), arrival.failure.clone());
                 if let Err(error) = decode(replacements, &clock, canvas, sink, arrival).await {
                     let _ = failure.set(error.to_string()); // the publisher's own line tells it

@@ -8,6 +8,7 @@ use gstreamer as gst;
 use gstreamer::prelude::*;
 use serde_json::{Value, json};
 use tokio_tungstenite::tungstenite::{self, Message, client::IntoClientRequest};
+use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::endpoints::Endpoints;
@@ -113,13 +114,7 @@ pub async fn start(
     let key = secrets.stream_keys.get("main").cloned().unwrap_or_default();
     let location = format!("rtmp://127.0.0.1:{}/live/{key}", endpoints.rtmp.port());
     let replacements = config.pipelines.clone();
-    let stop = doors.stop.clone();
-    tasks.spawn(async move {
-        tokio::select! {
-            () = stop.cancelled() => {}
-            () = host(replacements, location) => {}
-        }
-    });
+    tasks.spawn(host(replacements, location, doors.stop.clone()));
     for sample in &SAMPLES {
         let html = format!(
             "<div style='display:flex;width:100%;height:100%;align-items:center;justify-content:center;\
@@ -160,28 +155,38 @@ impl Sample {
     }
 }
 
-/// Publishes until it is dropped, again and again.
-async fn host(replacements: Option<std::path::PathBuf>, location: String) {
-    loop {
-        match publish(replacements.as_deref(), &location).await {
-            Ok(ended) => tracing::warn!("the built-in host was interrupted: {ended}"),
+/// Publishes until `stop`, again and again.
+async fn host(replacements: Option<std::path::PathBuf>, location: String, stop: CancellationToken) {
+    while !stop.is_cancelled() {
+        match publish(replacements.as_deref(), &location, &stop).await {
+            Ok(None) => return,
+            Ok(Some(ended)) => tracing::warn!("the built-in host was interrupted: {ended}"),
             Err(error) => tracing::error!("the built-in host cannot publish: {error}"),
         }
         tokio::time::sleep(AGAIN).await;
     }
 }
 
-async fn publish(replacements: Option<&std::path::Path>, location: &str) -> Result<String, pipeline::Error> {
+/// Publishes until it is interrupted, and by what; nothing when the server stops.
+async fn publish(
+    replacements: Option<&std::path::Path>,
+    location: &str,
+    stop: &CancellationToken,
+) -> Result<Option<String>, pipeline::Error> {
     let pipeline = Description::load("demo_host", replacements)?.build()?;
     pipeline.element::<gst::Element>("out_rtmp")?.set_property("location", location);
     let mut events = pipeline.events();
     let pipeline = pipeline.play().await?;
     let ended = loop {
-        match events.recv().await {
+        let event = tokio::select! {
+            () = stop.cancelled() => break None,
+            event = events.recv() => event,
+        };
+        match event {
             Some(pipeline::Event::Warning(_)) => {}
             // The element's words may hold the address, and the key is in it.
-            Some(pipeline::Event::Error(detail)) => break detail.replace(location, "(address)"),
-            Some(pipeline::Event::Eos) | None => break "it ended".into(),
+            Some(pipeline::Event::Error(detail)) => break Some(detail.replace(location, "(address)")),
+            Some(pipeline::Event::Eos) | None => break Some("it ended".into()),
         }
     };
     pipeline.stop().await?;
