@@ -22,8 +22,6 @@ use crate::media::Packet;
 /// A publisher that was let in.
 #[derive(Debug)]
 pub struct Arrival {
-    /// Unique for ever.
-    pub id: String,
     /// What it sends. Ends when the publisher does.
     pub packets: mpsc::Receiver<Packet>,
     /// Ends the publisher when cancelled.

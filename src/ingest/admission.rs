@@ -98,12 +98,7 @@ impl Doorman {
         let cancel = CancellationToken::new();
         let (packets, packets_rx) = mpsc::channel(PACKETS);
         let failure = Arc::new(OnceLock::new());
-        let arrival = Arrival {
-            id: id::new("pub"),
-            packets: packets_rx,
-            cancel: cancel.clone(),
-            failure: failure.clone(),
-        };
+        let arrival = Arrival { packets: packets_rx, cancel: cancel.clone(), failure: failure.clone() };
         door.arrivals.send(arrival).await.map_err(|_| Error::Stopping)?;
         let generation = {
             let mut present = door.lock();
