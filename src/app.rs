@@ -1,6 +1,6 @@
 //! The only wiring: builds the parts, joins them, starts and stops them in order.
 //!
-//! Start: data directory and secrets, store, director, overlay's fonts, each channel, RTMP, HTTP. The order
+//! Start: data directory and secrets, store, director, overlay's fonts, each channel, RTMP and SRT, HTTP. The order
 //! is the picture's, from the inside out, so that nobody is let in before there is something behind the
 //! door. Stop: the doors first, then the channels; state is saved already.
 
@@ -8,6 +8,7 @@ pub mod channel;
 pub mod check;
 pub mod demo;
 pub mod endpoints;
+pub mod publishing;
 pub mod secrets;
 
 use std::collections::BTreeMap;
@@ -16,13 +17,13 @@ use std::time::Duration;
 
 use gstreamer as gst;
 use tokio::net::TcpListener;
+use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::config::Config;
 use crate::control::{self, Doors, import};
 use crate::director::{self, DirectorHandle};
-use crate::ingest::admission::Doorman;
 use crate::overlay::raster::Raster;
 use crate::state::Moment;
 use crate::store::pictures::Pictures;
@@ -31,6 +32,8 @@ use crate::time::{MediaTime, ProgramClock, WallTime};
 use crate::{id, ingest, overlay, serve};
 
 use self::channel::Channel;
+use self::endpoints::Endpoints;
+use self::publishing::{Follower, Listeners};
 use self::secrets::Secrets;
 
 /// How long open requests may take to end at a stop.
@@ -58,6 +61,20 @@ pub enum Error {
         /// Why.
         source: std::io::Error,
     },
+    /// SRT's address.
+    #[error("cannot listen on {address} for SRT: is another server running there?")]
+    Srt {
+        /// Where.
+        address: std::net::SocketAddr,
+        /// Why.
+        source: ingest::srt::SystemError,
+    },
+    /// RTMPS.
+    #[error("RTMPS cannot be served")]
+    Tls(#[from] ingest::tls::Error),
+    /// A stream key.
+    #[error("a stream key cannot be made")]
+    Keys(#[source] director::Error),
     /// A file in the data directory.
     #[error("cannot use {path}")]
     File {
@@ -98,40 +115,55 @@ pub async fn run(config: Config, is_demo: bool) -> Result<(), Error> {
     std::fs::create_dir_all(&config.data_dir)
         .map_err(|source| Error::File { path: config.data_dir.clone(), source })?;
     let _lock = lock(&config.data_dir)?;
-    let secrets = Secrets::load(&config)?;
+    let mut secrets = Secrets::load(&config)?;
     let stop = CancellationToken::new();
     let tasks = TaskTracker::new();
 
     let http = listen(config.http, "HTTP").await?;
-    let rtmp = listen(config.rtmp, "RTMP").await?;
-    let endpoints = endpoints::Endpoints::new(&config, &http, &rtmp);
+    let listeners = encoders(&config).await?;
+    let endpoints = Endpoints::new(&config, &http, &listeners);
     let (director, clocks, runs) = start_director(&config)?;
+    let keys = publishing::keys(&config, &mut secrets, &director, is_demo).await?;
     let raster = Arc::new(Raster::default());
     let pictures = Pictures::open(&config.data_dir)?;
+    let media_dir = publishing::media_dir(&config);
+    std::fs::create_dir_all(&media_dir).map_err(|source| Error::File { path: media_dir.clone(), source })?;
 
-    let mut doorman = Doorman::default();
-    let mut channels = Vec::new();
+    let mut doorman = publishing::doorman(&config);
+    let (mut channels, mut source_statuses) = (Vec::new(), BTreeMap::new());
     for channel in &config.channels {
-        let key = secrets.stream_keys.get(&channel.name).cloned().unwrap_or_default();
         let clock = clocks[&channel.name].clone();
+        let source = watch::Sender::new(None);
         let parts = channel::Parts {
             config: config.clone(),
             channel: channel.clone(),
             clock: clock.clone(),
             run: runs[&channel.name],
-            reception: doorman.add(&channel.name, key, clock),
+            reception: doorman.add(&channel.name, channel.canvas, channel.srt_passphrase.clone(), clock),
+            source: source.subscribe(),
             director: director.clone(),
             raster: raster.clone(),
             pictures: pictures.clone(),
             public_url: endpoints.public_url.clone(),
             stop: stop.clone(),
         };
+        source_statuses.insert(channel.name.clone(), source);
         let started = Channel::start(parts, &tasks).await;
         channels.push(started.map_err(|source| Error::Channel { name: channel.name.clone(), source })?);
     }
 
-    tasks.spawn(ingest::rtmp::serve(rtmp, Arc::new(doorman), config.ingest.clone(), stop.clone()));
-    let doors = doors(&config, &secrets, &director, &channels, &pictures, &stop);
+    let doorman = Arc::new(doorman);
+    let mut follower = Follower::new(&config, doorman.clone(), &keys);
+    follower.update(&director.state());
+    let srt = publishing::serve(&config, listeners, &doorman, endpoints.names(), &stop, &tasks)?;
+    let endpoints = endpoints.with_srt(srt);
+    follower.pull(&config, source_statuses, &stop, &tasks);
+    tasks.spawn(follower.run(director.snapshots(), stop.clone()));
+    let doors = Doors {
+        token: secrets.token().into(),
+        publish: Arc::new(endpoints.publish()),
+        ..doors(&config, &director, &channels, &pictures, &stop)
+    };
     let lives = channels.iter().map(|channel| (channel.name.clone(), channel.live.clone())).collect();
     let app = control::http::router(doors.clone())
         .merge(serve::hls::router(Arc::new(lives)))
@@ -145,9 +177,9 @@ pub async fn run(config: Config, is_demo: bool) -> Result<(), Error> {
     });
     tasks.spawn(import_products(doors.clone()));
     endpoints.save(&config.data_dir)?;
-    endpoints.announce(&secrets);
+    endpoints.announce(&secrets, &keys);
     if is_demo {
-        demo::start(&config, &endpoints, &secrets, &doors, &raster, &tasks).await?;
+        demo::start(&config, &endpoints, &keys, &doors, &raster, &tasks).await?;
     }
     until_signal().await?;
     tracing::info!("stopping");
@@ -174,6 +206,15 @@ fn lock(data_dir: &std::path::Path) -> Result<std::fs::File, Error> {
 
 async fn listen(address: std::net::SocketAddr, purpose: &'static str) -> Result<TcpListener, Error> {
     TcpListener::bind(address).await.map_err(|source| Error::Listen { address, purpose, source })
+}
+
+async fn encoders(config: &Config) -> Result<Listeners, Error> {
+    let rtmp = listen(config.rtmp, "RTMP").await?;
+    let rtmps = match config.rtmps {
+        Some(address) => Some(listen(address, "RTMPS").await?),
+        None => None,
+    };
+    Ok(Listeners { rtmp, rtmps })
 }
 
 type Clocks = BTreeMap<String, ProgramClock>;
@@ -207,9 +248,9 @@ fn start_director(config: &Config) -> Result<(DirectorHandle, Clocks, Runs), Err
     Ok((director, clocks, runs))
 }
 
+/// What the doors work with, but for what is secret or about addresses.
 fn doors(
     config: &Config,
-    secrets: &Secrets,
     director: &DirectorHandle,
     channels: &[Channel],
     pictures: &Pictures,
@@ -226,7 +267,8 @@ fn doors(
             painters.get(channel).ok_or_else(|| format!("there is no channel {channel:?}"))?(card, channel)
         }),
         pictures: pictures.clone(),
-        token: secrets.admin_token.as_str().into(),
+        token: "".into(),
+        publish: Arc::default(),
         import_dir: config.data_dir.join("import"),
         stop: stop.clone(),
     }

@@ -42,6 +42,8 @@ pub enum Error {
     },
 }
 
+/// A source's rank unless said otherwise: every encoder goes before it.
+pub const DEFAULT_SOURCE_RANK: u32 = 100;
 /// x264's presets that keep up live.
 const PRESETS: [&str; 6] = ["ultrafast", "superfast", "veryfast", "faster", "fast", "medium"];
 
@@ -54,6 +56,12 @@ pub struct Flags {
     /// Where encoders publish over RTMP.
     #[arg(long, env = "VITRINE_RTMP", global = true)]
     pub rtmp: Option<SocketAddr>,
+    /// Where encoders publish over SRT; the stream id says the key.
+    #[arg(long, env = "VITRINE_SRT", global = true)]
+    pub srt: Option<SocketAddr>,
+    /// Where encoders publish over RTMPS; off unless set.
+    #[arg(long, env = "VITRINE_RTMPS", global = true)]
+    pub rtmps: Option<SocketAddr>,
     /// Where state and secrets are kept.
     #[arg(long, env = "VITRINE_DATA_DIR", global = true)]
     pub data_dir: Option<PathBuf>,
@@ -80,6 +88,9 @@ pub struct Flags {
 struct File {
     http: Option<SocketAddr>,
     rtmp: Option<SocketAddr>,
+    rtmps: Option<SocketAddr>,
+    srt: SrtFile,
+    tls: Option<Tls>,
     data_dir: Option<PathBuf>,
     public_url: Option<String>,
     pipelines: Option<PathBuf>,
@@ -97,6 +108,39 @@ struct ChannelFile {
     video_kbps: Option<u32>,
     audio_kbps: Option<u32>,
     preset: Option<String>,
+    srt_passphrase: Option<String>,
+    source: Option<String>,
+    source_rank: Option<u32>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct SrtFile {
+    address: Option<SocketAddr>,
+    latency_ms: Option<u32>,
+    peer_idle_ms: Option<u32>,
+    passphrase: Option<String>,
+}
+
+/// The certificate for RTMPS.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Tls {
+    /// PEM, the server's certificate first.
+    pub certificate: PathBuf,
+    /// PEM.
+    pub key: PathBuf,
+}
+
+/// How SRT listens.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Srt {
+    /// Where.
+    pub address: SocketAddr,
+    /// The time in which lost packets can come again; a caller may ask for more.
+    pub latency_ms: u32,
+    /// Silence after which a caller is taken for gone.
+    pub peer_idle_ms: u32,
 }
 
 /// How HLS is cut.
@@ -127,11 +171,27 @@ pub struct Ingest {
     pub hold_ms: u32,
     /// Milliseconds without a byte after which a publisher is taken for gone.
     pub stall_ms: u32,
+    /// Milliseconds without a frame after which a publisher of another rank takes over.
+    pub failover_ms: u32,
+    /// Milliseconds for which a better one must have sent before it comes back.
+    pub return_ms: u32,
+    /// Publishers of one address at once.
+    pub publishers_per_address: usize,
+    /// A service that is asked whether a publisher may come in.
+    pub callback: Option<String>,
 }
 
 impl Default for Ingest {
     fn default() -> Self {
-        Self { jitter_ms: 250, hold_ms: 1500, stall_ms: 10_000 }
+        Self {
+            jitter_ms: 250,
+            hold_ms: 1500,
+            stall_ms: 10_000,
+            failover_ms: 300,
+            return_ms: 5000,
+            publishers_per_address: 32,
+            callback: None,
+        }
     }
 }
 
@@ -148,6 +208,10 @@ pub struct Channel {
     pub audio_kbps: u32,
     /// x264's preset.
     pub preset: String,
+    /// What SRT callers must encrypt with; nothing means that they need not.
+    pub srt_passphrase: Option<String>,
+    /// A source that the channel fetches itself, and its rank; the API's choice goes before it.
+    pub source: Option<(String, u32)>,
 }
 
 /// Everything the server is told.
@@ -157,6 +221,12 @@ pub struct Config {
     pub http: SocketAddr,
     /// RTMP address.
     pub rtmp: SocketAddr,
+    /// RTMPS address, if it is on.
+    pub rtmps: Option<SocketAddr>,
+    /// The owner's certificate.
+    pub tls: Option<Tls>,
+    /// SRT.
+    pub srt: Srt,
     /// Data directory.
     pub data_dir: PathBuf,
     /// Address in QR codes; nothing means this machine's address in its network.
@@ -191,11 +261,22 @@ impl Config {
     fn merge(flags: Flags, file: File) -> Result<Self, Error> {
         let mut described = file.channels;
         described.entry("main".into()).or_default();
-        let channels = described.into_iter().map(|(name, channel)| channel_from(name, channel));
+        let passphrase = file.srt.passphrase;
+        let channels = described.into_iter().map(|(name, mut channel)| {
+            channel.srt_passphrase = channel.srt_passphrase.or_else(|| passphrase.clone());
+            channel_from(name, channel)
+        });
         let any = |port| SocketAddr::from(([0, 0, 0, 0], port));
         let config = Self {
             http: flags.http.or(file.http).unwrap_or(any(8080)),
             rtmp: flags.rtmp.or(file.rtmp).unwrap_or(any(1935)),
+            rtmps: flags.rtmps.or(file.rtmps),
+            tls: file.tls,
+            srt: Srt {
+                address: flags.srt.or(file.srt.address).unwrap_or(any(8890)),
+                latency_ms: file.srt.latency_ms.unwrap_or(250),
+                peer_idle_ms: file.srt.peer_idle_ms.unwrap_or(5000),
+            },
             data_dir: flags.data_dir.or(file.data_dir).unwrap_or_else(|| "data".into()),
             public_url: flags.public_url.or(file.public_url).map(|url| url.trim_end_matches('/').to_owned()),
             pipelines: flags.pipelines.or(file.pipelines),
@@ -224,6 +305,27 @@ impl Config {
         if !(60..=1500).contains(&self.ingest.jitter_ms) {
             return value("ingest.jitter_ms", self.ingest.jitter_ms.to_string(), "60 to 1500 milliseconds");
         }
+        for (key, ms, range) in [
+            ("ingest.failover_ms", self.ingest.failover_ms, 100..=5000),
+            ("ingest.return_ms", self.ingest.return_ms, 0..=600_000),
+            ("srt.latency_ms", self.srt.latency_ms, 20..=8000),
+            ("srt.peer_idle_ms", self.srt.peer_idle_ms, 1000..=60_000),
+        ] {
+            if !range.contains(&ms) {
+                let reason = match key {
+                    "ingest.failover_ms" => "100 to 5000 milliseconds",
+                    "ingest.return_ms" => "up to 600000 milliseconds",
+                    "srt.latency_ms" => "20 to 8000 milliseconds",
+                    _ => "1000 to 60000 milliseconds",
+                };
+                return value(key, ms.to_string(), reason);
+            }
+        }
+        if let Some(url) = &self.ingest.callback
+            && !(url.starts_with("http://") || url.starts_with("https://"))
+        {
+            return value("ingest.callback", url.clone(), "an address that starts with http:// or https://");
+        }
         if let Some(url) = &self.public_url
             && !(url.starts_with("http://") || url.starts_with("https://"))
         {
@@ -233,6 +335,10 @@ impl Config {
             if secret.as_ref().is_some_and(|secret| secret.len() < 4 || secret.len() > 200) {
                 return value(key, "(hidden)".into(), "4 to 200 characters");
             }
+        }
+        // Encoders put it into an address.
+        if self.stream_key.as_ref().is_some_and(|key| key.contains(['/', '?', '&', ',', ' '])) {
+            return value("stream_key", "(hidden)".into(), "without / ? & , and spaces");
         }
         Ok(())
     }
@@ -274,7 +380,13 @@ fn channel_from(name: String, file: ChannelFile) -> Result<Channel, Error> {
     if !PRESETS.contains(&preset.as_str()) {
         return Err(bad(".preset", preset, "ultrafast, superfast, veryfast, faster, fast or medium"));
     }
-    Ok(Channel { name, canvas, video_kbps, audio_kbps, preset })
+    let srt_passphrase = file.srt_passphrase.filter(|passphrase| !passphrase.is_empty());
+    // libsrt's own bounds.
+    if srt_passphrase.as_ref().is_some_and(|passphrase| !(10..=79).contains(&passphrase.len())) {
+        return Err(bad(".srt_passphrase", "(hidden)".into(), "10 to 79 characters"));
+    }
+    let source = file.source.map(|source| (source, file.source_rank.unwrap_or(DEFAULT_SOURCE_RANK)));
+    Ok(Channel { name, canvas, video_kbps, audio_kbps, preset, srt_passphrase, source })
 }
 
 fn parse_rate(text: &str) -> Option<FrameRate> {

@@ -5,12 +5,14 @@
 //! - [`error`]: one table from errors to codes
 //! - [`perform`]: asks the director
 //! - [`socket`], [`http`]: the doors
+//! - [`metrics`]: for Prometheus
 //! - [`import`]: products from the data directory
 
 pub mod error;
 pub mod http;
 pub mod import;
 pub mod message;
+pub mod metrics;
 pub mod perform;
 pub mod socket;
 
@@ -28,6 +30,17 @@ use crate::store::pictures::Pictures;
 /// Draws a card as it will look in a channel: card and channel in, a PNG or words out. Blocks.
 pub type Painter = Arc<dyn Fn(&str, &str) -> Result<Vec<u8>, String> + Send + Sync>;
 
+/// Where encoders publish, without keys.
+#[derive(Debug, Clone, Default)]
+pub struct Publish {
+    /// The server field for RTMP.
+    pub rtmp: String,
+    /// The server field for RTMPS, if it is on.
+    pub rtmps: Option<String>,
+    /// The address for SRT, before `?streamid=`.
+    pub srt: String,
+}
+
 /// What the doors work with. Cheap to clone.
 #[derive(Clone)]
 pub struct Doors {
@@ -41,6 +54,8 @@ pub struct Doors {
     pub pictures: Pictures,
     /// The password of both doors.
     pub token: Arc<str>,
+    /// Where encoders publish.
+    pub publish: Arc<Publish>,
     /// Where products are imported from.
     pub import_dir: PathBuf,
     /// The server stops.

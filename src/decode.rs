@@ -1,9 +1,12 @@
-//! A publisher's coded units to raw frames and samples, in a pipeline that lives as long as the publisher.
+//! A publisher's coded units to raw frames and samples, each track in a pipeline of its own that lives as long as
+//! the publisher sends that codec.
 //!
-//! Frames leave in the canvas's size and format, with the programme times that ingest gave the units. An
-//! error in the stream ends this decoder and nothing else.
+//! Frames leave in the canvas's size and format, with the programme times that ingest gave the units. Picture that
+//! cannot be decoded ends this decoder and nothing else; sound that cannot is left out, and said.
 
-use std::path::Path;
+mod format;
+
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use gstreamer as gst;
@@ -12,7 +15,7 @@ use gstreamer_app::prelude::*;
 use gstreamer_video as gst_video;
 use tokio::sync::mpsc;
 
-use crate::media::{AccessUnit, Canvas, Kind, Packet};
+use crate::media::{AccessUnit, Canvas, Format, Kind, Packet};
 use crate::pipeline::description::Description;
 use crate::pipeline::raw::{Frame, Sink, Sound};
 use crate::pipeline::{self, Event, Pipeline};
@@ -33,62 +36,123 @@ pub enum Error {
     Stream(String),
 }
 
-/// One publisher's decoder.
-pub struct Decoder {
-    pipeline: Pipeline,
-    events: mpsc::Receiver<Event>,
-    video: Track,
-    audio: Track,
+/// What a decoder sees, for producers.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Seen {
+    /// The picture's size as coded.
+    Size {
+        /// Pixels across.
+        width: u32,
+        /// Pixels down.
+        height: u32,
+    },
+    /// Something that is left out or changed.
+    Note(String),
+    /// A frame was mended because parts of it were missing.
+    Repaired,
 }
 
+/// Is told what a decoder sees, from any thread.
+pub type Watcher = Arc<dyn Fn(Seen) + Send + Sync>;
+
+/// One publisher's decoder.
+pub struct Decoder {
+    replacements: Option<PathBuf>,
+    canvas: Canvas,
+    sink: Arc<dyn Sink>,
+    watcher: Watcher,
+    tracks: [Option<Track>; 2],
+}
+
+/// One track's pipeline.
 struct Track {
+    pipeline: Pipeline,
+    events: mpsc::Receiver<Event>,
     source: gst_app::AppSrc,
-    is_configured: bool,
+    format: Format,
     waits_for_keyframe: bool,
 }
 
 impl Decoder {
-    /// Starts a decoder whose frames go to `sink`.
-    ///
-    /// # Errors
-    /// [`Error::Pipeline`] when the description does not fit or an element is missing.
-    pub async fn start(
-        replacements: Option<&Path>,
-        canvas: Canvas,
-        sink: Arc<dyn Sink>,
-    ) -> Result<Self, Error> {
-        let pipeline = Description::load("decode", replacements)?.build()?;
-        pipeline.element::<gst::Element>("canvas")?.set_property("caps", canvas_caps(canvas));
-        let out_video = pipeline.element("out_video")?;
-        take_padded_frames(&out_video);
-        deliver_frames(&out_video, sink.clone());
-        deliver_sound(&pipeline.element("out_audio")?, sink);
-        let video = Track::new(pipeline.element("in_video")?);
-        let audio = Track::new(pipeline.element("in_audio")?);
-        let events = pipeline.events();
-        let pipeline = pipeline.play().await?;
-        Ok(Self { pipeline, events, video, audio })
+    /// A decoder whose frames go to `sink`; its pipelines start with the first format of each track.
+    pub fn new(replacements: Option<PathBuf>, canvas: Canvas, sink: Arc<dyn Sink>, watcher: Watcher) -> Self {
+        Self { replacements, canvas, sink, watcher, tracks: [None, None] }
     }
 
-    /// Gives it the next packet. Never waits.
+    /// Gives it the next packet. Waits only while a pipeline starts or stops.
     ///
     /// # Errors
-    /// [`Error::Stream`] when the decoder has given up.
-    pub fn push(&mut self, packet: Packet) -> Result<(), Error> {
-        while let Ok(event) = self.events.try_recv() {
-            match event {
-                Event::Error(detail) => return Err(Error::Stream(detail)),
-                Event::Warning(detail) => tracing::debug!("decoder: {detail}"),
-                Event::Eos => {}
+    /// [`Error`] when the picture cannot be decoded.
+    pub async fn push(&mut self, packet: Packet) -> Result<(), Error> {
+        match packet {
+            Packet::Format(format) => {
+                let kind = format.codec.kind();
+                let outcome = self.configure(format).await;
+                self.judge(kind, outcome).await
+            }
+            Packet::Unit(unit) => {
+                let kind = unit.kind;
+                let Some(track) = &mut self.tracks[index(kind)] else { return Ok(()) };
+                let outcome = track.push(unit);
+                self.judge(kind, outcome).await
             }
         }
-        match packet {
-            Packet::Config(Kind::Video, config) => self.video.configure(&h264_caps(config)),
-            Packet::Config(Kind::Audio, config) => self.audio.configure(&aac_caps(config)),
-            Packet::Unit(unit) if unit.kind == Kind::Video => self.video.push(unit),
-            Packet::Unit(unit) => self.audio.push(unit),
+    }
+
+    /// Sound that fails is left out until another format comes; picture that fails is the end.
+    async fn judge(&mut self, kind: Kind, outcome: Result<(), Error>) -> Result<(), Error> {
+        match outcome {
+            Err(error) if kind == Kind::Audio => {
+                (self.watcher)(Seen::Note(format!("the sound is left out: {error}")));
+                if let Some(track) = self.tracks[index(kind)].take() {
+                    track.pipeline.stop().await?;
+                }
+                Ok(())
+            }
+            outcome => outcome,
         }
+    }
+
+    async fn configure(&mut self, format: Format) -> Result<(), Error> {
+        let place = &mut self.tracks[index(format.codec.kind())];
+        match place {
+            // Some encoders repeat their configuration in mid-stream: only another one starts anew.
+            Some(track) if track.format == format => return Ok(()),
+            Some(track) if track.format.codec == format.codec => {
+                track.source.set_caps(Some(&format::caps(&format)?));
+                (track.format, track.waits_for_keyframe) = (format, true);
+                return Ok(());
+            }
+            _ => {}
+        }
+        if let Some(before) = place.take() {
+            before.pipeline.stop().await?;
+        }
+        let track = self.start(format).await?;
+        let kind = track.format.codec.kind();
+        self.tracks[index(kind)] = Some(track);
         Ok(())
+    }
+
+    async fn start(&self, format: Format) -> Result<Track, Error> {
+        let caps = format::caps(&format)?;
+        let name = format::pipeline_name(format.codec);
+        let pipeline = Description::load(name, self.replacements.as_deref())?.build()?;
+        let out: gst_app::AppSink = pipeline.element("out")?;
+        match format.codec.kind() {
+            Kind::Video => {
+                pipeline.element::<gst::Element>("canvas")?.set_property("caps", canvas_caps(self.canvas));
+                take_padded_frames(&out);
+                watch_size(&pipeline.element("decoder")?, self.watcher.clone());
+                deliver_frames(&out, self.sink.clone(), self.watcher.clone());
+            }
+            Kind::Audio => deliver_sound(&out, self.sink.clone()),
+        }
+        let source: gst_app::AppSrc = pipeline.element("in")?;
+        source.set_caps(Some(&caps));
+        let events = pipeline.events();
+        let pipeline = pipeline.play().await?;
+        Ok(Track { pipeline, events, source, format, waits_for_keyframe: true })
     }
 
     /// Ends it. What is in it is dropped.
@@ -96,31 +160,32 @@ impl Decoder {
     /// # Errors
     /// [`Error::Pipeline`] when it froze and was abandoned.
     pub async fn stop(self) -> Result<(), Error> {
-        Ok(self.pipeline.stop().await?)
+        let mut outcome = Ok(());
+        for track in self.tracks.into_iter().flatten() {
+            outcome = outcome.and(track.pipeline.stop().await.map_err(Error::from));
+        }
+        outcome
     }
 }
 
+fn index(kind: Kind) -> usize {
+    usize::from(kind == Kind::Audio)
+}
+
 impl Track {
-    fn new(source: gst_app::AppSrc) -> Self {
-        Self { source, is_configured: false, waits_for_keyframe: true }
-    }
-
-    fn configure(&mut self, caps: &gst::Caps) {
-        // Some encoders repeat their configuration in mid-stream: only another one starts anew.
-        if self.source.caps().as_ref() == Some(caps) {
-            return;
+    fn push(&mut self, unit: AccessUnit) -> Result<(), Error> {
+        while let Ok(event) = self.events.try_recv() {
+            match event {
+                Event::Error(detail) => return Err(Error::Stream(detail)),
+                Event::Warning(detail) => tracing::debug!("decoder: {detail}"),
+                Event::Eos => {}
+            }
         }
-        self.source.set_caps(Some(caps));
-        self.is_configured = true;
-        self.waits_for_keyframe = true;
-    }
-
-    fn push(&mut self, unit: AccessUnit) {
         if self.source.current_level_buffers() > WAITING_FRAMES {
             self.waits_for_keyframe = true;
         }
-        if !self.is_configured || (self.waits_for_keyframe && !unit.is_keyframe) {
-            return;
+        if self.waits_for_keyframe && !unit.is_keyframe {
+            return Ok(());
         }
         self.waits_for_keyframe = false;
         let mut buffer = gst::Buffer::from_slice(unit.data);
@@ -131,6 +196,7 @@ impl Track {
             fields.set_flags(gst::BufferFlags::DELTA_UNIT);
         }
         let _ = self.source.push_buffer(buffer); // flushing or failed: the bus tells
+        Ok(())
     }
 }
 
@@ -142,22 +208,6 @@ fn canvas_caps(canvas: Canvas) -> gst::Caps {
         .field("pixel-aspect-ratio", gst::Fraction::new(1, 1))
         // What the cards are drawn in and the encoder is told: full range and BT.601 are converted.
         .field("colorimetry", "bt709")
-        .build()
-}
-
-fn h264_caps(avcc: bytes::Bytes) -> gst::Caps {
-    gst::Caps::builder("video/x-h264")
-        .field("stream-format", "avc")
-        .field("alignment", "au")
-        .field("codec_data", gst::Buffer::from_slice(avcc))
-        .build()
-}
-
-fn aac_caps(config: bytes::Bytes) -> gst::Caps {
-    gst::Caps::builder("audio/mpeg")
-        .field("mpegversion", 4)
-        .field("stream-format", "raw")
-        .field("codec_data", gst::Buffer::from_slice(config))
         .build()
 }
 
@@ -176,12 +226,32 @@ fn take_padded_frames(out: &gst_app::AppSink) {
     });
 }
 
-fn deliver_frames(out: &gst_app::AppSink, sink: Arc<dyn Sink>) {
+/// Tells the size that the decoder found, and what else its output says.
+fn watch_size(decoder: &gst::Element, watcher: Watcher) {
+    let Some(pad) = decoder.static_pad("src") else { return };
+    pad.add_probe(gst::PadProbeType::EVENT_DOWNSTREAM, move |_, info| {
+        if let Some(event) = info.event()
+            && let gst::EventView::Caps(caps) = event.view()
+            && let Ok(video) = gst_video::VideoInfo::from_caps(caps.caps())
+        {
+            watcher(Seen::Size { width: video.width(), height: video.height() });
+            if video.is_interlaced() {
+                watcher(Seen::Note("the picture is interlaced and is made progressive".into()));
+            }
+        }
+        gst::PadProbeReturn::Ok
+    });
+}
+
+fn deliver_frames(out: &gst_app::AppSink, sink: Arc<dyn Sink>, watcher: Watcher) {
     let callbacks = gst_app::AppSinkCallbacks::builder().new_sample(move |out| {
         let sample = out.pull_sample().map_err(|_| gst::FlowError::Eos)?;
         if let Some(buffer) = sample.buffer_owned()
             && let Some(pts) = buffer.pts()
         {
+            if buffer.flags().contains(gst::BufferFlags::CORRUPTED) {
+                watcher(Seen::Repaired);
+            }
             sink.frame(Frame { pts: MediaTime(pts.nseconds()), buffer });
         }
         Ok(gst::FlowSuccess::Ok)
@@ -203,4 +273,9 @@ fn deliver_sound(out: &gst_app::AppSink, sink: Arc<dyn Sink>) {
         Ok(gst::FlowSuccess::Ok)
     });
     out.set_callbacks(callbacks.build());
+}
+
+/// Every decoding pipeline, for `vitrine check`.
+pub fn pipelines() -> [&'static str; 10] {
+    format::CODECS.map(format::pipeline_name)
 }

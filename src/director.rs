@@ -153,6 +153,8 @@ pub fn start(
     let mut state = store.load()?;
     // A channel taken out of the configuration takes its airings along.
     state.airings.retain(|airing| channels.contains(&airing.channel));
+    state.stream_keys.retain(|_, key| channels.contains(&key.channel));
+    state.sources.retain(|channel, _| channels.contains(channel));
     state.channels = channels;
     let state = Arc::new(state);
     let (requests, mut inbox) = mpsc::channel(COMMANDS);

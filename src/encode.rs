@@ -13,7 +13,7 @@ use gstreamer_app::prelude::*;
 use tokio::sync::mpsc;
 
 use crate::config::Channel;
-use crate::media::{AUDIO_HZ, AccessUnit, Kind, Packet};
+use crate::media::{AUDIO_HZ, AccessUnit, Codec, Format, Kind, Packet};
 use crate::package::grid::{AAC_BLOCK, Grid};
 use crate::pipeline::description::Description;
 use crate::pipeline::raw::{Frame, Sink, Sound};
@@ -153,7 +153,8 @@ fn deliver(out: &gst_app::AppSink, kind: Kind, packets: mpsc::Sender<Packet>) {
         let config = sample.caps().and_then(configuration);
         if config.is_some() && config != known {
             known.clone_from(&config);
-            let packet = Packet::Config(kind, config.unwrap_or_default());
+            let codec = if kind == Kind::Video { Codec::H264 } else { Codec::Aac };
+            let packet = Packet::Format(Format { codec, config: config.unwrap_or_default() });
             packets.blocking_send(packet).map_err(|_| gst::FlowError::Eos)?;
         }
         if let Some(unit) = unit(kind, &sample) {

@@ -1,6 +1,10 @@
 //! The words of media that several stages share: picture geometry, frame rate, access units, and
 //! what is known of a publisher. No behaviour beyond arithmetic, and nothing of `GStreamer`.
 
+mod publisher;
+
+pub use publisher::{Advice, Level, PublisherStatus, Role, SourceState, SourceStatus, SrtStatus};
+
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
@@ -69,6 +73,65 @@ pub enum Kind {
     Audio,
 }
 
+/// How a track is coded.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Codec {
+    /// Units in AVC form (length-prefixed); configuration `avcC`.
+    H264,
+    /// Units in HEVC's length-prefixed form; configuration `hvcC`.
+    Hevc,
+    /// Units are temporal units of OBUs with sizes; configuration `av1C` or none.
+    Av1,
+    /// Units are frames; configuration none.
+    Vp9,
+    /// Units are raw AAC; configuration `AudioSpecificConfig`.
+    Aac,
+    /// Units are LATM in LOAS; configuration none.
+    AacLatm,
+    /// MPEG audio, layer 2 or 3; configuration none.
+    MpegAudio,
+    /// Configuration none.
+    Ac3,
+    /// Configuration none.
+    Eac3,
+    /// Units are packets; configuration `OpusHead`.
+    Opus,
+}
+
+impl Codec {
+    /// The track that it is for.
+    pub fn kind(self) -> Kind {
+        match self {
+            Self::H264 | Self::Hevc | Self::Av1 | Self::Vp9 => Kind::Video,
+            _ => Kind::Audio,
+        }
+    }
+
+    /// As people write it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::H264 => "H.264",
+            Self::Hevc => "HEVC",
+            Self::Av1 => "AV1",
+            Self::Vp9 => "VP9",
+            Self::Aac | Self::AacLatm => "AAC",
+            Self::MpegAudio => "MPEG audio",
+            Self::Ac3 => "AC-3",
+            Self::Eac3 => "E-AC-3",
+            Self::Opus => "Opus",
+        }
+    }
+}
+
+/// What a decoder needs to know before the first unit of a track.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Format {
+    /// The codec, which also says how units are framed.
+    pub codec: Codec,
+    /// The codec's configuration, empty where it has none.
+    pub config: Bytes,
+}
+
 /// One coded picture or one coded block of sound, with times on the programme timeline.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AccessUnit {
@@ -80,45 +143,17 @@ pub struct AccessUnit {
     pub dts: MediaTime,
     /// Whether decoding can start here.
     pub is_keyframe: bool,
-    /// H.264 in AVC form (length-prefixed), AAC raw.
+    /// Framed as its track's [`Codec`] says.
     pub data: Bytes,
 }
 
-/// What a publisher sends, in order.
+/// Coded media, in order.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Packet {
-    /// The decoder's configuration: `avcC` for H.264, `AudioSpecificConfig` for AAC.
-    Config(Kind, Bytes),
+    /// What follows in this track is coded so.
+    Format(Format),
     /// A coded unit.
     Unit(AccessUnit),
-}
-
-/// What is known of a channel's publisher, for producers.
-#[derive(Debug, Clone, PartialEq, Default, Serialize)]
-#[serde(rename_all = "camelCase")]
-pub struct PublisherStatus {
-    /// Whether somebody is connected and admitted.
-    pub is_connected: bool,
-    /// `rtmp`, or nothing when nobody is there.
-    pub protocol: Option<&'static str>,
-    /// The peer's address.
-    pub address: Option<String>,
-    /// The encoder's own name, as it says.
-    pub encoder: Option<String>,
-    /// Coded picture size, as the encoder says.
-    pub width: Option<u32>,
-    /// Coded picture size, as the encoder says.
-    pub height: Option<u32>,
-    /// Frames a second over the last second or so.
-    pub fps: f64,
-    /// Kilobits a second over the last second or so, sound included.
-    pub bitrate_kbps: u32,
-    /// Seconds between the last two key frames.
-    pub keyframe_interval_s: Option<f64>,
-    /// Since when.
-    pub since: Option<WallTime>,
-    /// How and why the last publisher ended.
-    pub last_end: Option<String>,
 }
 
 /// What a channel shows.
@@ -140,8 +175,12 @@ pub enum Showing {
 #[derive(Debug, Clone, PartialEq, Default, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct ChannelStatus {
-    /// Who publishes.
+    /// Who is on air, or else who was last.
     pub publisher: PublisherStatus,
+    /// Everybody who is connected, the best rank first.
+    pub publishers: Vec<PublisherStatus>,
+    /// The source that the channel fetches itself, if it has one.
+    pub source: Option<SourceStatus>,
     /// What viewers see.
     pub showing: Showing,
     /// The newest composed frame's programme time in milliseconds.

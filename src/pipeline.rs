@@ -98,6 +98,11 @@ impl Pipeline {
         })
     }
 
+    /// The pipeline itself, for elements that come while it plays.
+    pub fn inner(&self) -> &gst::Pipeline {
+        &self.inner
+    }
+
     /// Its events from now on. Call once, before [`Self::play`].
     pub fn events(&self) -> mpsc::Receiver<Event> {
         let (sender, receiver) = mpsc::channel(EVENTS);

@@ -3,10 +3,12 @@
 //! A thread ticks once a frame. At each tick it takes one picture and the tick's sound and hands both on,
 //! publisher or not. Publishers come and go at the [`Mixer`]; nothing here waits for them.
 
+pub mod choice;
 pub mod sound;
 pub mod sync;
 
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use gstreamer as gst;
@@ -15,7 +17,7 @@ use tokio::sync::watch;
 use self::sound::SoundSync;
 use self::sync::{FrameSync, Pick};
 use crate::config;
-use crate::media::{AUDIO_HZ, Canvas, Showing};
+use crate::media::{AUDIO_CHANNELS, AUDIO_HZ, Canvas, Showing};
 use crate::package::grid::Grid;
 use crate::pipeline::raw::{Frame, Sink, Sound};
 use crate::time::{MediaTime, ProgramClock};
@@ -32,17 +34,31 @@ pub struct Slates {
     pub back_soon: gst::Buffer,
 }
 
-/// Where publishers' raw media meets the programme.
+/// Where publishers' raw media meets the programme. Each publisher that is decoded has an input of its own, on air or
+/// not, so that a change between them takes effect at the next tick.
 #[derive(Debug)]
 pub struct Mixer {
+    canvas: Canvas,
+    hold_nanos: i64,
+    most_nanos: i64,
     inner: Mutex<Inputs>,
 }
 
-#[derive(Debug)]
+#[derive(Debug, Default)]
 struct Inputs {
-    publisher: u64,
+    by_publisher: BTreeMap<u64, Waiting>,
+    on_air: Option<u64>,
+    /// Who was on air at the last tick: at a change the sound goes over from one to the other.
+    before: Option<u64>,
+}
+
+/// One publisher's media on its way to its time.
+#[derive(Debug)]
+struct Waiting {
     frames: FrameSync<gst::Buffer>,
     sound: SoundSync,
+    has_media: bool,
+    is_gone: bool,
 }
 
 impl Mixer {
@@ -50,20 +66,54 @@ impl Mixer {
     pub fn new(canvas: Canvas, ingest: &config::Ingest) -> Self {
         let nanos = |ms: u32| i64::from(ms) * 1_000_000;
         // Half a second beyond the plan: bursts after a short stall are kept.
-        let frames = FrameSync::new(canvas.rate, nanos(ingest.hold_ms), nanos(ingest.jitter_ms + 500));
-        Self { inner: Mutex::new(Inputs { publisher: 0, frames, sound: SoundSync::default() }) }
+        let (hold_nanos, most_nanos) = (nanos(ingest.hold_ms), nanos(ingest.jitter_ms + 500));
+        Self { canvas, hold_nanos, most_nanos, inner: Mutex::default() }
     }
 
     fn lock(&self) -> MutexGuard<'_, Inputs> {
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }
+
+    /// Whether the publisher has an input with media in it, or had.
+    pub fn has_media(&self, publisher: u64) -> bool {
+        self.lock().by_publisher.get(&publisher).is_some_and(|waiting| waiting.has_media)
+    }
+
+    /// The publisher's media is the programme's from the next tick on.
+    pub fn put_on_air(&self, publisher: u64) {
+        self.lock().on_air = Some(publisher);
+    }
+
+    /// The picture of a tick, and its sound: `count` samples from sample `first`, interleaved.
+    fn tick(&self, time: MediaTime, first: u64, count: usize) -> (Pick<gst::Buffer>, Vec<f32>) {
+        let mut inputs = self.lock();
+        let (on_air, before) = (inputs.on_air, inputs.before);
+        let (mut pick, mut sound, mut last) = (Pick::Slate, None, None);
+        inputs.by_publisher.retain(|publisher, waiting| {
+            // Those that are not on air are drained just the same, so that they stay in step.
+            let (picture, samples) = (waiting.frames.tick(time), waiting.sound.pull(first, count));
+            let is_empty = picture == Pick::Slate;
+            if Some(*publisher) == on_air {
+                (pick, sound) = (picture, Some(samples));
+            } else if Some(*publisher) == before {
+                last = Some(samples);
+            }
+            !(waiting.is_gone && (is_empty || Some(*publisher) != on_air))
+        });
+        inputs.before = on_air;
+        let mut sound = sound.unwrap_or_else(|| vec![0.0; count * AUDIO_CHANNELS]);
+        if let Some(last) = last {
+            sound::cross_fade(&last, &mut sound);
+        }
+        (pick, sound)
+    }
 }
 
-/// A place for the next publisher; media of earlier ones is no longer taken once it has sent a picture or
-/// sound of its own, so a takeover has no hole.
-pub fn attach(mixer: &Arc<Mixer>) -> Arc<dyn Sink> {
-    static PUBLISHERS: AtomicU64 = AtomicU64::new(1);
-    let publisher = PUBLISHERS.fetch_add(1, Ordering::Relaxed);
+/// A place for a publisher's media; given up when the sink is dropped.
+pub fn attach(mixer: &Arc<Mixer>, publisher: u64) -> Arc<dyn Sink> {
+    let frames = FrameSync::new(mixer.canvas.rate, mixer.hold_nanos, mixer.most_nanos);
+    let waiting = Waiting { frames, sound: SoundSync::default(), has_media: false, is_gone: false };
+    mixer.lock().by_publisher.insert(publisher, waiting);
     Arc::new(Input { mixer: mixer.clone(), publisher })
 }
 
@@ -73,28 +123,30 @@ struct Input {
 }
 
 impl Input {
-    /// The inputs, if this publisher is the newest.
-    fn take(&self) -> Option<MutexGuard<'_, Inputs>> {
+    fn with(&self, put: impl FnOnce(&mut Waiting)) -> bool {
         let mut inputs = self.mixer.lock();
-        if self.publisher < inputs.publisher {
-            return None;
+        let Some(waiting) = inputs.by_publisher.get_mut(&self.publisher) else { return false };
+        waiting.has_media = true;
+        put(waiting);
+        true
+    }
+}
+
+impl Drop for Input {
+    fn drop(&mut self) {
+        if let Some(waiting) = self.mixer.lock().by_publisher.get_mut(&self.publisher) {
+            waiting.is_gone = true; // what it has left is still shown
         }
-        if self.publisher > inputs.publisher {
-            inputs.publisher = self.publisher;
-            inputs.frames.restart();
-            inputs.sound.restart();
-        }
-        Some(inputs)
     }
 }
 
 impl Sink for Input {
     fn frame(&self, frame: Frame) -> bool {
-        self.take().map(|mut inputs| inputs.frames.push(frame.pts, frame.buffer)).is_some()
+        self.with(|waiting| waiting.frames.push(frame.pts, frame.buffer))
     }
 
     fn sound(&self, sound: Sound) -> bool {
-        self.take().map(|mut inputs| inputs.sound.push(sound.pts, &sound.samples)).is_some()
+        self.with(|waiting| waiting.sound.push(sound.pts, &sound.samples))
     }
 }
 
@@ -180,13 +232,13 @@ fn run(mut programme: Programme, first_segment: u64, progress: &watch::Sender<Pr
         // Late, the encoder did not keep up: the picture before again costs it next to nothing, and the
         // programme is back in time within a fraction of the delay.
         let is_late = programme.clock.now().since(time) > LATE_NANOS;
+        let (first, end) = (time.as_ticks(AUDIO_HZ), rate.time_of(n + 1).as_ticks(AUDIO_HZ));
+        let (pick, samples) = programme.mixer.tick(time, first, (end - first) as usize);
         let (frame, showing) = match last.take().filter(|_| is_late) {
             Some((frame, showing)) => (programme.stamped(&frame, time), showing),
-            None => programme.picture(time),
+            None => programme.picture(pick, time),
         };
         last = Some((frame.clone(), showing));
-        let (first, end) = (time.as_ticks(AUDIO_HZ), rate.time_of(n + 1).as_ticks(AUDIO_HZ));
-        let samples = programme.mixer.lock().sound.pull(first, (end - first) as usize);
         if n.is_multiple_of(u64::from(programme.grid.frames_per_segment())) {
             sink = programme.outlet.current();
         }
@@ -205,8 +257,7 @@ fn run(mut programme: Programme, first_segment: u64, progress: &watch::Sender<Pr
 
 impl Programme {
     /// The picture of a tick, stamped with its time.
-    fn picture(&mut self, time: MediaTime) -> (gst::Buffer, Showing) {
-        let pick = self.mixer.lock().frames.tick(time);
+    fn picture(&mut self, pick: Pick<gst::Buffer>, time: MediaTime) -> (gst::Buffer, Showing) {
         let (source, showing) = match pick {
             Pick::New(frame) => (frame, Showing::Live),
             Pick::Held(frame) => (frame, Showing::Held),

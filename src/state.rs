@@ -7,6 +7,7 @@
 
 mod apply;
 pub mod money;
+mod publishing;
 
 use std::collections::BTreeMap;
 
@@ -14,6 +15,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::time::{MediaTime, WallTime};
 pub use money::Money;
+pub use publishing::{Source, StreamKey};
 
 /// Why a command was refused. Nothing has changed then.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -155,6 +157,10 @@ pub struct State {
     pub cards: BTreeMap<String, Card>,
     /// What is on air, oldest first.
     pub airings: Vec<Airing>,
+    /// Who may publish, by id.
+    pub stream_keys: BTreeMap<String, StreamKey>,
+    /// What channels fetch themselves, by channel.
+    pub sources: BTreeMap<String, Source>,
     /// The channels that exist.
     #[serde(skip)]
     pub channels: Vec<String>,
@@ -265,6 +271,20 @@ pub enum Command {
         /// Where; nothing means everywhere.
         channel: Option<String>,
     },
+    /// Adds a stream key, or gives one another secret.
+    PutStreamKey(StreamKey),
+    /// Takes a stream key back; who publishes with it is ended.
+    RevokeStreamKey {
+        /// Which.
+        key_id: String,
+    },
+    /// Sets what a channel fetches itself; nothing ends it.
+    SetSource {
+        /// Where.
+        channel: String,
+        /// What.
+        source: Option<Source>,
+    },
 }
 
 /// What a command changed, in order. Also the events that clients get.
@@ -312,6 +332,23 @@ pub enum Change {
     AllCleared {
         /// Where; nothing means everywhere.
         channel: Option<String>,
+    },
+    /// A stream key is new or has another secret.
+    StreamKeyChanged {
+        /// As it is now.
+        key: StreamKey,
+    },
+    /// A stream key is gone.
+    StreamKeyRevoked {
+        /// Which.
+        key_id: String,
+    },
+    /// What a channel fetches itself is another.
+    SourceChanged {
+        /// Where.
+        channel: String,
+        /// What; nothing when it ended.
+        source: Option<Source>,
     },
 }
 

@@ -19,10 +19,17 @@ const LAYERS: &[(u8, &[&str])] = &[
 const PURE: &[&str] = &[
     "ingest/timeline.rs",
     "ingest/meter.rs",
+    "ingest/health.rs",
+    "ingest/limits.rs",
+    "ingest/srt/streamid.rs",
+    "ingest/srt/programs.rs",
     "ingest/rtmp/chunk.rs",
     "ingest/rtmp/amf.rs",
     "ingest/rtmp/flv.rs",
+    "ingest/rtmp/flv/enhanced.rs",
+    "ingest/rtmp/flv/keyframe.rs",
     "ingest/rtmp/session.rs",
+    "program/choice.rs",
     "program/sync.rs",
     "program/sound.rs",
     "overlay/animate.rs",
@@ -126,6 +133,10 @@ fn rules_are_pure() {
             if is_rule && file != "time.rs" && code.contains(banned) {
                 // The configuration names addresses and reads its one file.
                 if file == "config.rs" && (banned == "std::fs" || banned == "std::net") {
+                    continue;
+                }
+                // It counts by address, and opens none.
+                if file == "ingest/limits.rs" && banned == "std::net" {
                     continue;
                 }
                 wrong.push(format!("{file} holds {banned}"));

@@ -5,6 +5,7 @@
 
 mod encoding;
 mod slates;
+mod switch;
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -15,13 +16,12 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use self::encoding::Encoding;
+use self::switch::Switch;
 use crate::config::{self, Config};
 use crate::control::Painter;
-use crate::decode::Decoder;
 use crate::director::DirectorHandle;
-use crate::ingest::Arrival;
-use crate::ingest::admission::Reception;
-use crate::media::{Canvas, ChannelStatus, Packet, PublisherStatus};
+use crate::ingest::admission::{Presence, Reception};
+use crate::media::{ChannelStatus, PublisherStatus, Role, SourceStatus};
 use crate::overlay::desk::Desk;
 use crate::overlay::element::{Board, Drawn};
 use crate::overlay::raster::{self, Raster};
@@ -39,8 +39,6 @@ use crate::time::{MediaTime, ProgramClock, WallTime};
 const PREROLL: u64 = 3;
 /// How recently somebody must have published for "be right back" after a restart: 30 minutes.
 const SHOW_GOES_ON_MS: i64 = 30 * 60 * 1000;
-/// How long before it is due a unit is decoded.
-const DECODE_AHEAD_NANOS: i64 = 100_000_000;
 /// The status is told at least this often.
 const STATUS_EVERY: Duration = Duration::from_secs(1);
 
@@ -81,6 +79,8 @@ pub struct Parts {
     pub run: ChannelRun,
     /// Its door.
     pub reception: Reception,
+    /// The source that it fetches itself.
+    pub source: watch::Receiver<Option<SourceStatus>>,
     /// Whose state it shows.
     pub director: DirectorHandle,
     /// Draws.
@@ -116,8 +116,19 @@ impl Channel {
     /// # Errors
     /// [`Error`].
     pub async fn start(parts: Parts, tasks: &TaskTracker) -> Result<Self, Error> {
-        let Parts { config, channel, clock, run, reception, director, raster, pictures, public_url, stop } =
-            parts;
+        let Parts {
+            config,
+            channel,
+            clock,
+            run,
+            reception,
+            source,
+            director,
+            raster,
+            pictures,
+            public_url,
+            stop,
+        } = parts;
         let grid = Grid::new(channel.canvas.rate, &config.hls);
         let slates = slates::load(&raster, &config, channel.canvas)?;
         let live = Arc::new(Live::new(grid, clock.epoch(), config.hls.window_segments, run.restarts));
@@ -161,10 +172,19 @@ impl Channel {
             clock: switch_clock,
             canvas: channel.canvas,
             mixer,
+            rules: Switch::rules(&config.ingest),
         };
         tasks.spawn(until(stop.clone(), switch.run(reception.arrivals, tasks.clone())));
         let (status_tx, status) = watch::channel(ChannelStatus::default());
-        tasks.spawn(until(stop, follow(status_tx, reception.status, progress, board.drawn(), live.clone())));
+        let follow = Follow {
+            status: status_tx,
+            presence: reception.presence,
+            source,
+            progress,
+            drawn: board.drawn(),
+            live: live.clone(),
+        };
+        tasks.spawn(until(stop, follow.run()));
         Ok(Self { name: channel.name, live, status, desk })
     }
 
@@ -190,86 +210,53 @@ async fn until(stop: CancellationToken, work: impl Future<Output = ()>) {
     }
 }
 
-/// Gives each publisher a decoder; the newest one's media reaches the programme.
-struct Switch {
-    replacements: Option<PathBuf>,
-    clock: ProgramClock,
-    canvas: Canvas,
-    mixer: Arc<Mixer>,
-}
-
-impl Switch {
-    /// Each decoder is a task of its own that the server's end waits for: a pipeline must be stopped, not dropped.
-    async fn run(self, mut arrivals: tokio::sync::mpsc::Receiver<Arrival>, tasks: TaskTracker) {
-        while let Some(arrival) = arrivals.recv().await {
-            let sink = program::attach(&self.mixer);
-            let (replacements, clock, canvas) = (self.replacements.clone(), self.clock.clone(), self.canvas);
-            tasks.spawn(async move {
-                let (cancel, failure) = (arrival.cancel.clone(), arrival.failure.clone());
-                if let Err(error) = decode(replacements, &clock, canvas, sink, arrival).await {
-                    let _ = failure.set(error.to_string()); // the publisher's own line tells it
-                }
-                cancel.cancel();
-            });
-        }
-    }
-}
-
-/// Decodes a publisher's units shortly before they are due. What rides out uneven delivery waits coded: decoded it
-/// would be a hundred times larger, and out of the processor's caches by the time it is used.
-async fn decode(
-    replacements: Option<PathBuf>,
-    clock: &ProgramClock,
-    canvas: Canvas,
-    sink: Arc<dyn pipeline::raw::Sink>,
-    mut arrival: Arrival,
-) -> Result<(), crate::decode::Error> {
-    let mut decoder = Decoder::start(replacements.as_deref(), canvas, sink).await?;
-    let mut outcome = Ok(());
-    while let Some(packet) = arrival.packets.recv().await {
-        if let Packet::Unit(unit) = &packet {
-            let early = unit.dts.since(clock.now()) - DECODE_AHEAD_NANOS;
-            tokio::time::sleep(Duration::from_nanos(early.max(0).unsigned_abs())).await;
-        }
-        outcome = decoder.push(packet);
-        if outcome.is_err() {
-            break;
-        }
-    }
-    drop(arrival.packets);
-    decoder.stop().await?;
-    outcome
-}
-
 /// Joins what is known of a channel into its status: at every change that matters, else once a second.
-async fn follow(
+struct Follow {
     status: watch::Sender<ChannelStatus>,
-    mut publisher: watch::Receiver<PublisherStatus>,
-    mut progress: watch::Receiver<Progress>,
-    mut drawn: watch::Receiver<Drawn>,
+    presence: watch::Receiver<Presence>,
+    source: watch::Receiver<Option<SourceStatus>>,
+    progress: watch::Receiver<Progress>,
+    drawn: watch::Receiver<Drawn>,
     live: Arc<Live>,
-) {
-    let mut every = tokio::time::interval(STATUS_EVERY);
-    loop {
-        let now = *progress.borrow_and_update();
-        let shown = *drawn.borrow_and_update();
-        status.send_replace(ChannelStatus {
-            publisher: publisher.borrow_and_update().clone(),
-            showing: now.showing,
-            programme_ms: now.frame.as_millis(),
-            programme_wall: live.wall_of(now.frame),
-            behind_ms: now.behind_ms,
-            drawn_rev: shown.rev,
-            drawn_ms: shown.first_frame.as_millis(),
-        });
-        let has_ended = tokio::select! {
-            _ = every.tick() => false,
-            changed = publisher.changed() => changed.is_err(),
-            changed = drawn.changed() => changed.is_err(),
-            changed = progress.wait_for(|progress| progress.showing != now.showing) => changed.is_err(),
-        };
-        if has_ended {
-            return;
+}
+
+impl Follow {
+    async fn run(mut self) {
+        let mut every = tokio::time::interval(STATUS_EVERY);
+        loop {
+            let now = *self.progress.borrow_and_update();
+            let shown = *self.drawn.borrow_and_update();
+            let (publisher, publishers) = ranked(self.presence.borrow_and_update().clone());
+            self.status.send_replace(ChannelStatus {
+                publisher,
+                publishers,
+                source: self.source.borrow_and_update().clone(),
+                showing: now.showing,
+                programme_ms: now.frame.as_millis(),
+                programme_wall: self.live.wall_of(now.frame),
+                behind_ms: now.behind_ms,
+                drawn_rev: shown.rev,
+                drawn_ms: shown.first_frame.as_millis(),
+            });
+            let has_ended = tokio::select! {
+                _ = every.tick() => false,
+                changed = self.presence.changed() => changed.is_err(),
+                changed = self.source.changed() => changed.is_err(),
+                changed = self.drawn.changed() => changed.is_err(),
+                changed = self.progress.wait_for(|progress| progress.showing != now.showing) => changed.is_err(),
+            };
+            if has_ended {
+                return;
+            }
         }
     }
+}
+
+/// Who is on air or would be, and everybody, the best rank first.
+fn ranked(presence: Presence) -> (PublisherStatus, Vec<PublisherStatus>) {
+    let mut publishers: Vec<PublisherStatus> = presence.publishers.into_values().collect();
+    publishers.sort_by_key(|one| (one.rank, std::cmp::Reverse(one.id)));
+    let on_air = publishers.iter().find(|one| one.role == Role::OnAir).or(publishers.first()).cloned();
+    let nobody = || PublisherStatus { last_end: presence.last_end, ..PublisherStatus::default() };
+    (on_air.unwrap_or_else(nobody), publishers)
 }

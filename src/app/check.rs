@@ -1,15 +1,22 @@
 //! `vitrine check`: what this machine lacks, and the command that mends it.
 
-use std::net::{SocketAddr, TcpListener};
+use std::net::{SocketAddr, TcpListener, UdpSocket};
 
 use gstreamer as gst;
 
 use crate::config::Config;
+use crate::decode;
 use crate::overlay::{element, fonts};
 use crate::pipeline::description::Description;
 
 /// Which Debian or Ubuntu package has an element.
-const PACKAGES: [(&str, &str); 7] = [
+const PACKAGES: [(&str, &str); 13] = [
+    ("av1", "gstreamer1.0-plugins-bad"),
+    ("tsdemux", "gstreamer1.0-plugins-bad"),
+    ("ac3parse", "gstreamer1.0-plugins-good"),
+    ("mpg123", "gstreamer1.0-plugins-good"),
+    ("vp9", "gstreamer1.0-plugins-good"),
+    ("deinterlace", "gstreamer1.0-plugins-good"),
     ("clockoverlay", "gstreamer1.0-x"),
     ("timeoverlay", "gstreamer1.0-x"),
     ("x264enc", "gstreamer1.0-plugins-ugly"),
@@ -42,7 +49,9 @@ pub fn run(config: &Config) -> bool {
         return false;
     }
     say(true, true, gst::version_string().to_string());
-    for (name, is_needed) in [("decode", true), ("programme", true), ("demo_host", false)] {
+    let decoders = decode::pipelines().map(|name| (name, name == "decode_h264" || name == "decode_aac"));
+    let others = [("programme", true), ("demux_ts", true), ("pull", false), ("demo_host", false)];
+    for (name, is_needed) in decoders.into_iter().chain(others) {
         match Description::load(name, config.pipelines.as_deref()) {
             Err(error) => say(false, is_needed, error.to_string()),
             Ok(description) => {
@@ -72,7 +81,8 @@ pub fn run(config: &Config) -> bool {
         }
         say(path.is_some(), false, text);
     }
-    for (purpose, address) in [("HTTP", config.http), ("RTMP", config.rtmp)] {
+    let rtmps = config.rtmps.map(|address| ("RTMPS", address));
+    for (purpose, address) in [("HTTP", config.http), ("RTMP", config.rtmp)].into_iter().chain(rtmps) {
         let outcome = port(address);
         let text = match &outcome {
             Ok(()) => format!("{purpose} on {address}"),
@@ -81,6 +91,11 @@ pub fn run(config: &Config) -> bool {
             }
         };
         say(outcome.is_ok(), true, text);
+    }
+    let srt = config.srt.address;
+    match UdpSocket::bind(srt) {
+        Ok(_) => say(true, true, format!("SRT on {srt}")),
+        Err(error) => say(false, true, format!("SRT on {srt}: {error}; choose another with --srt")),
     }
     missing.sort();
     missing.dedup();

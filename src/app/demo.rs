@@ -12,7 +12,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::endpoints::Endpoints;
-use super::secrets::Secrets;
+use super::publishing::RunKeys;
 use crate::config::Config;
 use crate::control::{Doors, socket};
 use crate::overlay::raster::{self, Raster};
@@ -106,12 +106,12 @@ const SAMPLES: [Sample; 4] = [
 pub async fn start(
     config: &Config,
     endpoints: &Endpoints,
-    secrets: &Secrets,
+    keys: &RunKeys,
     doors: &Doors,
     raster: &Raster,
     tasks: &TaskTracker,
 ) -> Result<(), Error> {
-    let key = secrets.stream_keys.get("main").cloned().unwrap_or_default();
+    let key = keys.demo.clone().unwrap_or_default();
     let location = format!("rtmp://127.0.0.1:{}/live/{key}", endpoints.rtmp.port());
     let replacements = config.pipelines.clone();
     tasks.spawn(host(replacements, location, doors.stop.clone()));
@@ -125,7 +125,7 @@ pub async fn start(
         doors.director.apply(Command::PutProduct(sample.product(image))).await?;
     }
     let url = format!("ws://127.0.0.1:{}/ws", endpoints.http.port());
-    let (token, stop) = (secrets.admin_token.clone(), doors.stop.clone());
+    let (token, stop) = (doors.token.clone(), doors.stop.clone());
     tasks.spawn(async move {
         loop {
             tokio::select! {

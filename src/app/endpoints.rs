@@ -8,8 +8,10 @@ use serde::Serialize;
 use tokio::net::TcpListener;
 
 use super::Error;
+use super::publishing::{Listeners, RunKeys};
 use super::secrets::Secrets;
 use crate::config::Config;
+use crate::control::Publish;
 
 /// Where everything is.
 #[derive(Debug, Clone, Serialize)]
@@ -19,23 +21,53 @@ pub struct Endpoints {
     pub http: SocketAddr,
     /// RTMP, as bound.
     pub rtmp: SocketAddr,
+    /// RTMPS, as bound, if it is on.
+    pub rtmps: Option<SocketAddr>,
+    /// SRT, as bound.
+    pub srt: SocketAddr,
     /// What viewers' phones use.
     pub public_url: String,
     /// The encoder's server field.
     pub rtmp_url: String,
+    /// The same for RTMPS.
+    pub rtmps_url: Option<String>,
+    /// The encoder's address for SRT, before `?streamid=`.
+    pub srt_url: String,
 }
 
 impl Endpoints {
-    /// From the sockets as bound: port 0 has become a number.
-    pub fn new(config: &Config, http: &TcpListener, rtmp: &TcpListener) -> Self {
+    /// From the sockets as bound: port 0 has become a number. SRT is bound later: see [`Self::with_srt`].
+    pub fn new(config: &Config, http: &TcpListener, listeners: &Listeners) -> Self {
         let bound = |listener: &TcpListener, asked| listener.local_addr().unwrap_or(asked);
-        let (http, rtmp) = (bound(http, config.http), bound(rtmp, config.rtmp));
-        let public_url = config
-            .public_url
-            .clone()
-            .unwrap_or_else(|| format!("http://{}", SocketAddr::new(reachable(http.ip()), http.port())));
-        let rtmp_url = format!("rtmp://{}/live", SocketAddr::new(reachable(rtmp.ip()), rtmp.port()));
-        Self { http, rtmp, public_url, rtmp_url }
+        let (http, rtmp) = (bound(http, config.http), bound(&listeners.rtmp, config.rtmp));
+        let rtmps = listeners.rtmps.as_ref().and_then(|listener| listener.local_addr().ok());
+        let outside = |address: SocketAddr| SocketAddr::new(reachable(address.ip()), address.port());
+        let public_url = config.public_url.clone().unwrap_or_else(|| format!("http://{}", outside(http)));
+        let rtmp_url = format!("rtmp://{}/live", outside(rtmp));
+        let rtmps_url = rtmps.map(|address| format!("rtmps://{}/live", outside(address)));
+        let srt = config.srt.address;
+        let srt_url = format!("srt://{}", outside(srt));
+        Self { http, rtmp, rtmps, srt, public_url, rtmp_url, rtmps_url, srt_url }
+    }
+
+    /// With SRT's address as bound.
+    #[must_use]
+    pub fn with_srt(self, srt: SocketAddr) -> Self {
+        let outside = SocketAddr::new(reachable(srt.ip()), srt.port());
+        Self { srt, srt_url: format!("srt://{outside}"), ..self }
+    }
+
+    /// For those who hand out stream keys.
+    pub fn publish(&self) -> Publish {
+        Publish { rtmp: self.rtmp_url.clone(), rtmps: self.rtmps_url.clone(), srt: self.srt_url.clone() }
+    }
+
+    /// Names by which encoders may reach this machine, for a certificate.
+    pub fn names(&self) -> Vec<String> {
+        let mut names = vec!["localhost".to_owned(), "127.0.0.1".to_owned()];
+        names.extend(self.rtmps.map(|address| reachable(address.ip()).to_string()));
+        names.dedup();
+        names
     }
 
     /// Writes `endpoints.json`.
@@ -53,16 +85,27 @@ impl Endpoints {
 
     /// Tells the person at the terminal where to go.
     #[allow(clippy::print_stdout)] // for a person to copy from, not a log
-    pub fn announce(&self, secrets: &Secrets) {
+    pub fn announce(&self, secrets: &Secrets, keys: &RunKeys) {
         let url = &self.public_url;
         println!("\n  Vitrine is on.\n");
         println!("  OBS: Settings > Stream > Service \"Custom...\"");
         println!("    Server      {}", self.rtmp_url);
-        for (channel, key) in &secrets.stream_keys {
-            println!("    Stream Key  {key}   (channel {channel})");
+        if let Some(rtmps) = &self.rtmps_url {
+            println!("    or          {rtmps}");
         }
-        println!("\n  Control page  {url}/control#{}", percent_encoded(&secrets.admin_token));
-        for channel in secrets.stream_keys.keys() {
+        for (channel, key) in &keys.told {
+            match key {
+                Some(key) => {
+                    println!("    Stream Key  {key}   (channel {channel}; shown this once, so keep it)");
+                }
+                None => println!(
+                    "    Stream Key  shown when it was made; a new one: control page, Keys (channel {channel})"
+                ),
+            }
+        }
+        println!("  SRT           {}?streamid=publish:STREAM_KEY", self.srt_url);
+        println!("\n  Control page  {url}/control#{}", percent_encoded(secrets.token()));
+        for channel in keys.told.keys() {
             println!("  Watch page    {url}/watch/{channel}");
             println!("  HLS           {url}/live/{channel}/index.m3u8");
         }

@@ -1,4 +1,4 @@
-//! The admin token and the stream keys: made at first start, kept in `secrets.json` for the owner's eyes only.
+//! The admin token: made at first start, kept in `secrets.json` for the owner's eyes only.
 
 use std::collections::BTreeMap;
 use std::io::Write;
@@ -15,9 +15,13 @@ use crate::id;
 #[derive(Clone, Default, Serialize, Deserialize)]
 pub struct Secrets {
     /// The password of the control page, `/ws` and the API.
-    pub admin_token: String,
-    /// A stream key for each channel.
+    admin_token: String,
+    /// Stream keys in the clear, as earlier versions kept them; read once and written no more.
+    #[serde(default, skip_serializing)]
     pub stream_keys: BTreeMap<String, String>,
+    /// The configuration's password, which goes before the kept one.
+    #[serde(skip)]
+    configured: Option<String>,
 }
 
 /// Never by accident in a log.
@@ -42,19 +46,28 @@ impl Secrets {
         };
         if secrets.admin_token.is_empty() {
             secrets.admin_token = id::secret();
+            save(&path, &secrets).map_err(failed)?;
         }
-        for channel in &config.channels {
-            secrets.stream_keys.entry(channel.name.clone()).or_insert_with(id::secret);
-        }
-        save(&path, &secrets).map_err(failed)?;
         // What the configuration sets holds for this run and is not written down.
-        if let Some(token) = &config.admin_token {
-            secrets.admin_token.clone_from(token);
-        }
-        if let Some(key) = &config.stream_key {
-            secrets.stream_keys.insert("main".into(), key.clone());
-        }
+        secrets.configured.clone_from(&config.admin_token);
         Ok(secrets)
+    }
+
+    /// The password of this run.
+    pub fn token(&self) -> &str {
+        self.configured.as_deref().unwrap_or(&self.admin_token)
+    }
+
+    /// The state has their digests now.
+    ///
+    /// # Errors
+    /// [`Error::File`].
+    pub fn forget_stream_keys(&mut self, config: &Config) -> Result<(), Error> {
+        if std::mem::take(&mut self.stream_keys).is_empty() {
+            return Ok(());
+        }
+        let path = config.data_dir.join("secrets.json");
+        save(&path, self).map_err(|source| Error::File { path, source })
     }
 }
 

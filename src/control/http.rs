@@ -3,20 +3,18 @@
 //! A body is the request's `requestData`; names in the path are filled in. Every request needs
 //! `Authorization: Bearer TOKEN`.
 
-use std::fmt::Write;
-
 use axum::body::Bytes;
 use axum::extract::{DefaultBodyLimit, Path, Query, Request, State};
 use axum::http::{StatusCode, header};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
-use axum::routing::{get, post, put};
+use axum::routing::{delete, get, post, put};
 use axum::{Json, Router};
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
 use super::error::{Error, Kind};
-use super::{Doors, message, perform, socket};
+use super::{Doors, message, metrics, perform, socket};
 use crate::id;
 use crate::state::{Command, money};
 use crate::store::pictures;
@@ -43,6 +41,12 @@ pub fn router(doors: Doors) -> Router {
         .route("/cards/{card}/hide", post(hide))
         .route("/cards/{card}/toggle", post(toggle))
         .route("/cards/{card}/preview.png", get(preview))
+        .route("/stream-keys", get(stream_keys).post(make_stream_key))
+        .route("/stream-keys/{key}", delete(revoke_stream_key))
+        .route("/stream-keys/{key}/rotate", post(rotate_stream_key))
+        .route("/channels", get(channels))
+        .route("/channels/{channel}", get(channel))
+        .route("/channels/{channel}/source", put(set_source).delete(remove_source))
         .route("/clear", post(clear))
         .route("/import", post(import))
         .layer(DefaultBodyLimit::max(MOST_BODY))
@@ -53,7 +57,7 @@ pub fn router(doors: Doors) -> Router {
         .route("/ws", get(socket::upgrade))
         .route("/healthz", get(|| async { "ok" }))
         .route("/readyz", get(ready))
-        .route("/metrics", get(metrics))
+        .route("/metrics", get(metrics::metrics))
         .with_state(doors)
 }
 
@@ -121,6 +125,34 @@ named! {
     show => "ShowCard", "cardId";
     hide => "HideCard", "cardId";
     toggle => "ToggleCard", "cardId";
+    revoke_stream_key => "RevokeStreamKey", "keyId";
+    rotate_stream_key => "RotateStreamKey", "keyId";
+    set_source => "SetSource", "channel";
+}
+
+async fn make_stream_key(State(doors): State<Doors>, body: Bytes) -> Answer {
+    ask(&doors, "MakeStreamKey", with_name(&body, "", "")?).await
+}
+
+async fn stream_keys(State(doors): State<Doors>) -> Json<Value> {
+    let state = doors.director.state();
+    Json(json!({ "rev": state.rev, "streamKeys": state.stream_keys.values().collect::<Vec<_>>() }))
+}
+
+async fn remove_source(State(doors): State<Doors>, Path(channel): Path<String>) -> Answer {
+    ask(&doors, "SetSource", json!({ "channel": channel, "url": null })).await
+}
+
+async fn channels(State(doors): State<Doors>) -> Json<Value> {
+    let channels: Vec<Value> = doors.status.keys().map(|name| perform::channel(&doors, name)).collect();
+    Json(json!({ "channels": channels }))
+}
+
+async fn channel(State(doors): State<Doors>, Path(name): Path<String>) -> Answer {
+    if !doors.status.contains_key(&name) {
+        return Err(Error::field(Kind::NotFound, "channel", format!("there is no channel {name:?}")));
+    }
+    Ok(Json(perform::channel(&doors, &name)))
 }
 
 async fn clear(State(doors): State<Doors>, body: Bytes) -> Answer {
@@ -218,33 +250,4 @@ async fn ready(State(doors): State<Doors>) -> Response {
         return "ready".into_response();
     }
     (StatusCode::SERVICE_UNAVAILABLE, format!("not on time: {}", late.join(", "))).into_response()
-}
-
-/// Prometheus text.
-async fn metrics(State(doors): State<Doors>) -> Response {
-    let mut text = String::new();
-    for (name, kind) in [
-        ("publisher_connected", "gauge"),
-        ("publisher_bitrate_kbps", "gauge"),
-        ("publisher_fps", "gauge"),
-        ("programme_behind_ms", "gauge"),
-        ("airings", "gauge"),
-    ] {
-        let _ = writeln!(text, "# TYPE vitrine_{name} {kind}");
-        for (channel, status) in doors.status.iter() {
-            let status = status.borrow();
-            let value = match name {
-                "publisher_connected" => f64::from(u8::from(status.publisher.is_connected)),
-                "publisher_bitrate_kbps" => f64::from(status.publisher.bitrate_kbps),
-                "publisher_fps" => status.publisher.fps,
-                "programme_behind_ms" => status.behind_ms as f64,
-                _ => {
-                    let state = doors.director.state();
-                    state.airings.iter().filter(|airing| airing.channel == *channel).count() as f64
-                }
-            };
-            let _ = writeln!(text, "vitrine_{name}{{channel=\"{channel}\"}} {value}");
-        }
-    }
-    ([(header::CONTENT_TYPE, "text/plain; version=0.0.4")], text).into_response()
 }

@@ -8,8 +8,9 @@ use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 
 use super::error::{Error, Kind};
+use crate::config::DEFAULT_SOURCE_RANK;
 use crate::director::Order;
-use crate::state::{Card, Command, Patch, Product, Slot};
+use crate::state::{Card, Command, Patch, Product, Slot, Source};
 
 /// What a request asks for.
 #[derive(Debug, Clone)]
@@ -22,10 +23,28 @@ pub enum Action {
     Change(Order),
     /// Read the import directory.
     Import,
+    /// Make a stream key.
+    MakeStreamKey {
+        /// For which channel.
+        channel: String,
+        /// For people.
+        name: String,
+        /// 0 is the best.
+        rank: u32,
+        /// Only at this revision.
+        if_rev: Option<u64>,
+    },
+    /// Give a stream key another secret.
+    RotateStreamKey {
+        /// Which.
+        key_id: String,
+        /// Only at this revision.
+        if_rev: Option<u64>,
+    },
 }
 
 /// Every request, for `GetVersion`.
-pub const REQUESTS: [&str; 15] = [
+pub const REQUESTS: [&str; 19] = [
     "GetVersion",
     "GetState",
     "ShowCard",
@@ -41,6 +60,10 @@ pub const REQUESTS: [&str; 15] = [
     "RemoveCard",
     "SetImage",
     "ImportProducts",
+    "MakeStreamKey",
+    "RotateStreamKey",
+    "RevokeStreamKey",
+    "SetSource",
 ];
 
 #[derive(Deserialize)]
@@ -108,6 +131,39 @@ struct Clear {
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
+struct NewKey {
+    #[serde(default = "main_channel")]
+    channel: String,
+    name: String,
+    #[serde(default)]
+    rank: u32,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+struct KeyId {
+    key_id: String,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+struct SourceIn {
+    #[serde(default = "main_channel")]
+    channel: String,
+    url: Patch<String>,
+    #[serde(default)]
+    rank: Option<u32>,
+}
+
+impl SourceIn {
+    fn command(self) -> Command {
+        let rank = self.rank.unwrap_or(DEFAULT_SOURCE_RANK);
+        Command::SetSource { channel: self.channel, source: self.url.value().map(|url| Source { url, rank }) }
+    }
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
 struct Nothing {}
 
 fn main_channel() -> String {
@@ -125,7 +181,7 @@ pub fn read(request_type: &str, data: Option<Value>) -> Result<Action, Error> {
         Some(_) => return Err(Error::field(Kind::BadField, "requestData", "it is not an object")),
     };
     let if_rev = take(&mut data, "ifRev")?;
-    let idempotency_key = take(&mut data, "idempotencyKey")?;
+    let idempotency_key: Option<String> = take(&mut data, "idempotencyKey")?;
     let command = match request_type {
         "GetState" => return fields::<Nothing>(data).map(|_| Action::GetState),
         "GetVersion" => return fields::<Nothing>(data).map(|_| Action::GetVersion),
@@ -158,6 +214,23 @@ pub fn read(request_type: &str, data: Option<Value>) -> Result<Action, Error> {
         "RemoveProduct" => fields(data).map(|Sku { sku }| Command::DeleteProduct { sku })?,
         "PutCard" => fields::<Card>(data).map(Command::PutCard)?,
         "RemoveCard" => fields(data).map(|CardOnly { card_id }| Command::DeleteCard { card_id })?,
+        // The secret is made anew each time, so it cannot be the same command twice.
+        "MakeStreamKey" | "RotateStreamKey" if idempotency_key.is_some() => {
+            return Err(Error::field(Kind::BadField, "idempotencyKey", "a secret is shown once only"));
+        }
+        "MakeStreamKey" => {
+            return fields(data).map(|NewKey { channel, name, rank }| Action::MakeStreamKey {
+                channel,
+                name,
+                rank,
+                if_rev,
+            });
+        }
+        "RotateStreamKey" => {
+            return fields(data).map(|KeyId { key_id }| Action::RotateStreamKey { key_id, if_rev });
+        }
+        "RevokeStreamKey" => fields(data).map(|KeyId { key_id }| Command::RevokeStreamKey { key_id })?,
+        "SetSource" => fields(data).map(SourceIn::command)?,
         "" => return Err(Error::field(Kind::MissingType, "requestType", "it is missing")),
         other => {
             let name: String = other.chars().take(60).collect();

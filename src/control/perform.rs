@@ -5,6 +5,9 @@ use serde_json::{Value, json};
 use super::error::{Error, Kind};
 use super::message::{Action, REQUESTS};
 use super::{Doors, import};
+use crate::director::Order;
+use crate::id::{self, Digest};
+use crate::state::{Command, StreamKey};
 use crate::time::WallTime;
 
 /// Does `action` and returns the answer's data.
@@ -35,7 +38,38 @@ pub async fn perform(doors: &Doors, action: Action) -> Result<Value, Error> {
                 .map_err(|error| Error::plain(Kind::BadField, error))?;
             Ok(serde_json::to_value(report).unwrap_or_default())
         }
+        Action::MakeStreamKey { channel, name, rank, if_rev } => {
+            let id = id::new("key");
+            let (made, digest) = (WallTime::now(), Digest::default());
+            put_key(doors, StreamKey { id, channel, name, rank, made, digest }, if_rev).await
+        }
+        Action::RotateStreamKey { key_id, if_rev } => {
+            let found = doors.director.state().stream_keys.get(&key_id).cloned();
+            let key = found.ok_or_else(|| {
+                Error::field(Kind::NotFound, "keyId", format!("there is no stream key {key_id:?}"))
+            })?;
+            put_key(doors, StreamKey { made: WallTime::now(), ..key }, if_rev).await
+        }
     }
+}
+
+/// Saves the key with a new secret, and tells the secret: this once.
+async fn put_key(doors: &Doors, key: StreamKey, if_rev: Option<u64>) -> Result<Value, Error> {
+    let secret = id::secret();
+    let key = StreamKey { digest: id::digest(&secret), ..key };
+    let (key_id, channel, name) = (key.id.clone(), key.channel.clone(), key.name.clone());
+    let order = Order { command: Command::PutStreamKey(key), if_rev, idempotency_key: None };
+    let rev = doors.director.apply(order).await?;
+    let addresses = &doors.publish;
+    let mut answer = json!({
+        "rev": rev, "keyId": key_id, "channel": channel, "name": name, "streamKey": secret,
+        "rtmp": { "server": addresses.rtmp, "streamKey": secret },
+        "srt": format!("{}?streamid=publish:{secret}", addresses.srt),
+    });
+    if let Some(server) = &addresses.rtmps {
+        answer["rtmps"] = json!({ "server": server, "streamKey": secret });
+    }
+    Ok(answer)
 }
 
 /// Everything that a client needs to draw itself: the state, who publishes, what viewers see.

@@ -1,5 +1,5 @@
-//! RTMP: sockets around [`session`]. Every connection is a task of its own; whatever it sends, it ends alone,
-//! with one log line that says why and never names the key.
+//! RTMP: sockets around [`session`], plain and behind TLS. Every connection is a task of its own; whatever it
+//! sends, it ends alone, with one log line that says why and never names the key.
 
 pub mod amf;
 pub mod chunk;
@@ -11,22 +11,24 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
+use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 
 use self::session::{Event, Session};
-use super::admission::{self, Doorman, Seat};
-use super::meter::Meter;
-use super::timeline::{Repairs, Timeline};
+use super::admission::{self, Applicant, Doorman, Seat};
+use super::feed::{self, Feed};
+use super::timeline::Stamp;
 use crate::config;
-use crate::media::{AccessUnit, Kind, Packet, PublisherStatus};
 
 /// From the first byte to a publish that is admitted.
 const ADMISSION_LIMIT: Duration = Duration::from_secs(10);
 /// How long the peer may take to read our answers.
 const WRITE_LIMIT: Duration = Duration::from_secs(10);
+/// How often producers are told that nothing comes.
+const IDLE: Duration = Duration::from_secs(1);
 /// Connections at once; one more is closed at once.
 const CONNECTIONS: usize = 512;
 /// Connections from one address that have not been admitted yet; one more is closed at once, so that a flood
@@ -46,19 +48,36 @@ enum Error {
     Slow,
     #[error("stalled: no data for {0:?}")]
     Stalled(Duration),
-    #[error("a newer publisher took over, or the server stops")]
-    Replaced,
-    #[error("the decoder gave it up")]
-    Unwanted,
+    #[error(transparent)]
+    Feed(#[from] feed::Error),
 }
 
-/// Accepts encoders until `stop`.
+/// A socket, plain or behind TLS.
+trait Stream: AsyncRead + AsyncWrite + Unpin + Send {}
+impl<T: AsyncRead + AsyncWrite + Unpin + Send> Stream for T {}
+
+/// What every connection needs.
+struct Port {
+    doorman: Arc<Doorman>,
+    ingest: config::Ingest,
+    tls: Option<TlsAcceptor>,
+}
+
+impl Port {
+    fn protocol(&self) -> &'static str {
+        if self.tls.is_some() { "rtmps" } else { "rtmp" }
+    }
+}
+
+/// Accepts encoders until `stop`; with `tls`, RTMPS.
 pub async fn serve(
     listener: TcpListener,
+    tls: Option<TlsAcceptor>,
     doorman: Arc<Doorman>,
     ingest: config::Ingest,
     stop: CancellationToken,
 ) {
+    let port = Arc::new(Port { doorman, ingest, tls });
     let slots = Arc::new(Semaphore::new(CONNECTIONS));
     let strangers = Strangers::default();
     loop {
@@ -79,14 +98,25 @@ pub async fn serve(
             tracing::debug!(%peer, "too many RTMP connections");
             continue;
         };
-        let (doorman, ingest, stop) = (doorman.clone(), ingest.clone(), stop.clone());
+        let (port, stop) = (port.clone(), stop.clone());
         tokio::spawn(async move {
             let _slot = slot;
             tokio::select! {
                 () = stop.cancelled() => {}
-                () = connection(stream, peer, &doorman, &ingest, stranger) => {}
+                () = greet(stream, peer, &port, stranger) => {}
             }
         });
+    }
+}
+
+/// Through TLS first, where there is one; its handshake counts towards the admission limit's order of time.
+async fn greet(stream: TcpStream, peer: SocketAddr, port: &Port, stranger: Stranger) {
+    let _ = stream.set_nodelay(true);
+    let Some(tls) = &port.tls else { return connection(stream, peer, port, stranger).await };
+    match tokio::time::timeout(ADMISSION_LIMIT, tls.accept(stream)).await {
+        Ok(Ok(stream)) => connection(stream, peer, port, stranger).await,
+        Ok(Err(error)) => tracing::warn!(%peer, "RTMPS publisher not admitted: no TLS: {error}"),
+        Err(_) => tracing::warn!(%peer, "RTMPS publisher not admitted: {}", Error::Slow),
     }
 }
 
@@ -121,17 +151,9 @@ impl Drop for Stranger {
     }
 }
 
-async fn connection(
-    mut stream: TcpStream,
-    peer: SocketAddr,
-    doorman: &Doorman,
-    ingest: &config::Ingest,
-    stranger: Stranger,
-) {
-    let _ = stream.set_nodelay(true);
+async fn connection(mut stream: impl Stream, peer: SocketAddr, port: &Port, stranger: Stranger) {
     let mut session = Session::default();
-    let admitted =
-        tokio::time::timeout(ADMISSION_LIMIT, admit(&mut stream, &mut session, doorman, peer)).await;
+    let admitted = tokio::time::timeout(ADMISSION_LIMIT, admit(&mut stream, &mut session, port, peer)).await;
     let (seat, early) = match admitted.unwrap_or(Err(Error::Slow)) {
         Ok(Some(admitted)) => admitted,
         Ok(None) => return, // a port check: connected and left
@@ -142,25 +164,29 @@ async fn connection(
         }
     };
     drop(stranger);
-    let channel = seat.channel().to_owned();
-    tracing::info!(%peer, %channel, "RTMP publisher on");
-    let mut publisher = Publisher::new(seat, ingest);
-    let end = publisher.run(&mut stream, &mut session, early).await;
-    let reason = match (publisher.seat.failure(), &end) {
-        (Some(failure), _) => failure.to_owned(),
-        (None, Err(error)) => error.to_string(),
-        (None, Ok(())) => "it stopped publishing".to_owned(),
+    tracing::info!(%peer, channel = seat.record.channel(), "{} publisher on", port.protocol());
+    let mut feed = Feed::new(seat, port.ingest.jitter_ms);
+    let stall = Duration::from_millis(u64::from(port.ingest.stall_ms));
+    let reason = match run(&mut stream, &mut session, &mut feed, stall, early).await {
+        Ok(()) => "it stopped publishing".to_owned(),
+        Err(error) => {
+            // What is wrong with the stream, where the encoder shows it.
+            if let Error::Session(session::Error::Tag(error)) = &error {
+                let _ = session.refuse(&error.to_string());
+                let _ = flush(&mut stream, &mut session).await;
+            }
+            error.to_string()
+        }
     };
-    tracing::info!(%peer, %channel, repairs = ?publisher.timeline.repairs(), "RTMP publisher off: {reason}");
-    publisher.seat.end_with(reason);
-    let _ = stream.shutdown().await;
+    feed.end(&reason, &peer.to_string());
+    let _ = tokio::time::timeout(WRITE_LIMIT, stream.shutdown()).await;
 }
 
 /// Runs the conversation up to an admitted publish; events that came with it are returned too.
 async fn admit(
-    stream: &mut TcpStream,
+    stream: &mut impl Stream,
     session: &mut Session,
-    doorman: &Doorman,
+    port: &Port,
     peer: SocketAddr,
 ) -> Result<Option<(Seat, Vec<Event>)>, Error> {
     let mut buffer = vec![0; 16 * 1024];
@@ -180,12 +206,12 @@ async fn admit(
         for event in session.feed(&buffer[..length])? {
             match event {
                 Event::Publish { key } => {
-                    let status = PublisherStatus {
-                        protocol: Some("rtmp"),
-                        address: Some(peer.to_string()),
-                        ..PublisherStatus::default()
+                    let applicant = Applicant { key: &key, peer, protocol: port.protocol() };
+                    let admitted = match port.doorman.check(applicant) {
+                        Ok(pass) => port.doorman.admit(pass, applicant).await,
+                        Err(error) => Err(error),
                     };
-                    match doorman.admit(&key, status).await {
+                    match admitted {
                         Ok(admitted) => {
                             session.accept()?;
                             seat = Some(admitted);
@@ -210,111 +236,73 @@ async fn admit(
     }
 }
 
-async fn flush(stream: &mut TcpStream, session: &mut Session) -> Result<(), Error> {
+async fn flush(stream: &mut impl Stream, session: &mut Session) -> Result<(), Error> {
     let output = session.take_output();
     if !output.is_empty() {
-        tokio::time::timeout(WRITE_LIMIT, stream.write_all(&output))
-            .await
-            .map_err(|_| Error::Stalled(WRITE_LIMIT))??;
+        let write = async {
+            stream.write_all(&output).await?;
+            stream.flush().await
+        };
+        tokio::time::timeout(WRITE_LIMIT, write).await.map_err(|_| Error::Stalled(WRITE_LIMIT))??;
     }
     Ok(())
 }
 
-struct Publisher {
-    seat: Seat,
-    timeline: Timeline,
-    meter: Meter,
+/// From admission to the end; `Ok` when the encoder said that it stops.
+async fn run(
+    stream: &mut impl Stream,
+    session: &mut Session,
+    feed: &mut Feed,
     stall: Duration,
-    repairs: Repairs,
-}
-
-impl Publisher {
-    fn new(seat: Seat, ingest: &config::Ingest) -> Self {
-        Self {
-            seat,
-            timeline: Timeline::new(ingest.jitter_ms),
-            meter: Meter::default(),
-            stall: Duration::from_millis(u64::from(ingest.stall_ms)),
-            repairs: Repairs::default(),
-        }
-    }
-
-    /// `Ok` when the encoder said that it stops.
-    async fn run(
-        &mut self,
-        stream: &mut TcpStream,
-        session: &mut Session,
-        early: Vec<Event>,
-    ) -> Result<(), Error> {
-        let mut events = early;
-        let mut buffer = vec![0; 64 * 1024];
-        let cancel = self.seat.cancel.clone();
-        loop {
-            for event in events {
-                if !self.event(event).await? {
-                    return Ok(());
-                }
+    early: Vec<Event>,
+) -> Result<(), Error> {
+    let mut events = early;
+    let mut buffer = vec![0; 64 * 1024];
+    let mut idle = tokio::time::interval(IDLE);
+    let cancel = feed.seat().cancel.clone();
+    loop {
+        for event in events {
+            if !take(event, feed).await? {
+                return Ok(());
             }
-            let length = tokio::select! {
-                () = cancel.cancelled() => return Err(Error::Replaced),
-                read = tokio::time::timeout(self.stall, stream.read(&mut buffer)) => {
-                    read.map_err(|_| Error::Stalled(self.stall))??
-                }
-            };
-            if length == 0 {
-                return Err(std::io::Error::from(std::io::ErrorKind::UnexpectedEof).into());
-            }
-            events = session.feed(&buffer[..length])?;
-            flush(stream, session).await?;
         }
-    }
-
-    /// `false` when the encoder has finished.
-    async fn event(&mut self, event: Event) -> Result<bool, Error> {
-        match event {
-            Event::Video(stamp, tag) => self.tag(Kind::Video, stamp, tag).await?,
-            Event::Audio(stamp, tag) => self.tag(Kind::Audio, stamp, tag).await?,
-            Event::Metadata(metadata) => self.seat.report(|status| {
-                (status.width, status.height) = (metadata.width, metadata.height);
-                status.encoder = metadata.encoder;
-            }),
-            Event::Finished => return Ok(false),
-            Event::Publish { .. } => {}
-        }
-        Ok(true)
-    }
-
-    async fn tag(&mut self, kind: Kind, stamp: u32, tag: flv::Tag) -> Result<(), Error> {
-        let packet = match tag {
-            flv::Tag::Nothing => return Ok(()),
-            flv::Tag::Config(config) => Packet::Config(kind, config),
-            flv::Tag::Unit { cts_ms, is_keyframe, data } => {
-                let now = self.seat.clock().now();
-                let (pts, dts) = self.timeline.map(kind, stamp, cts_ms, now);
-                let unit = AccessUnit { kind, pts, dts, is_keyframe, data };
-                if let Some(reading) = self.meter.count(&unit, now) {
-                    self.seat.report(|status| {
-                        status.fps = reading.fps;
-                        status.bitrate_kbps = reading.kbps;
-                        status.keyframe_interval_s = reading.keyframe_interval_s;
-                    });
-                    self.log_repairs();
-                }
-                Packet::Unit(unit)
+        let read = tokio::time::timeout(stall, stream.read(&mut buffer));
+        tokio::pin!(read);
+        let length = loop {
+            tokio::select! {
+                () = cancel.cancelled() => return Err(feed::Error::Replaced.into()),
+                read = &mut read => break read.map_err(|_| Error::Stalled(stall))??,
+                _ = idle.tick() => feed.idle(),
             }
         };
-        if self.seat.send(packet).await { Ok(()) } else { Err(Error::Unwanted) }
-    }
-
-    fn log_repairs(&mut self) {
-        let repairs = self.timeline.repairs();
-        if (repairs.jumps, repairs.moves) != (self.repairs.jumps, self.repairs.moves) {
-            tracing::warn!(
-                channel = self.seat.channel(),
-                ?repairs,
-                "the publisher's timestamps were repaired"
-            );
+        if length == 0 {
+            return Err(std::io::Error::from(std::io::ErrorKind::UnexpectedEof).into());
         }
-        self.repairs = repairs;
+        events = session.feed(&buffer[..length])?;
+        flush(stream, session).await?;
     }
+}
+
+/// `false` when the encoder has finished.
+async fn take(event: Event, feed: &mut Feed) -> Result<bool, Error> {
+    match event {
+        Event::Media(kind, stamp, tags) => {
+            for tag in tags {
+                match tag {
+                    flv::Tag::Format(format) => feed.format(format).await?,
+                    flv::Tag::Unit { cts_nanos, is_keyframe, data } => {
+                        feed.unit(kind, Stamp::Millis(stamp), cts_nanos, is_keyframe, data).await?;
+                    }
+                    flv::Tag::Note(text) => feed.note(text),
+                }
+            }
+        }
+        Event::Metadata(metadata) => feed.seat().record.report(|status| {
+            (status.width, status.height) = (metadata.width, metadata.height);
+            status.encoder = metadata.encoder;
+        }),
+        Event::Finished => return Ok(false),
+        Event::Publish { .. } => {}
+    }
+    Ok(true)
 }

@@ -4,8 +4,10 @@
 //! Sound and picture share one offset, set at the first unit so that it is due `target` after its arrival:
 //! the programme stays that far behind, to ride out uneven delivery. Afterwards
 //! - 32-bit wraps and units out of order are unwrapped;
-//! - a jump (the encoder's clock was reset) sets the offset anew;
+//! - a jump (the encoder's clock was reset) sets the track's offset anew; the other track, which jumps a moment
+//!   later, takes over that offset, so that both stay in step; tracks on clocks of their own keep an offset each;
 //! - a publisher that has become late for good moves later, one that comes much too early moves earlier;
+//! - one that sends faster than real time is to be held up (`wait`), so that nothing is far ahead;
 //! - clock drift is followed by at most 1 ms a second, which the sound's resampling hides.
 
 use crate::media::Kind;
@@ -24,6 +26,23 @@ const TOO_LATE: i64 = 10 * MS;
 const DEAD_BAND: i64 = 15 * MS;
 /// How much the offset may follow drift, in nanoseconds for each second.
 const SLEW_PER_SECOND: i64 = MS;
+/// Beyond the target by more than this, a unit has to wait: the publisher is faster than time.
+const MOST_AHEAD: i64 = 2_000 * MS;
+/// Composition offsets beyond this are nonsense: 16 frames, the most that H.264 reorders, at 5 a second.
+const MOST_REORDER: i64 = 3_200 * MS;
+/// Between the last unit before a jump and the first after it.
+const JOINT: i64 = 10 * MS;
+/// Timestamps are held within 36 years of zero, so that sums cannot overflow.
+const FARTHEST: i64 = 1 << 60;
+
+/// A timestamp as the protocol gives it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Stamp {
+    /// Milliseconds that wrap at 2^32 (RTMP).
+    Millis(u32),
+    /// Nanoseconds that do not wrap (demultiplexers).
+    Nanos(i64),
+}
 
 /// What was mended, for the log and for producers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -34,20 +53,48 @@ pub struct Repairs {
     pub moves: u32,
     /// Units whose decode time did not grow.
     pub backward: u32,
+    /// Tracks that were found to run on a clock of their own.
+    pub splits: u32,
+}
+
+impl Repairs {
+    /// All together.
+    pub fn total(self) -> u32 {
+        self.jumps.saturating_add(self.moves).saturating_add(self.backward).saturating_add(self.splits)
+    }
+}
+
+/// When a unit is due.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Due {
+    /// When it is shown; never before it is decoded.
+    pub pts: MediaTime,
+    /// When it is decoded; grows strictly in each track.
+    pub dts: MediaTime,
+    /// Nanoseconds to wait before it is handed on: after them `dts` is at most [`Timeline::limit_nanos`] ahead.
+    pub wait: i64,
+    /// The decode time on the publisher's own clock, in nanoseconds, unwrapped; for rates.
+    pub stamp_nanos: i64,
+}
+
+#[derive(Debug, Clone, Copy, Default)]
+struct Track {
+    /// The last unit's timestamp, unwrapped, and its arrival.
+    last: Option<(i64, MediaTime)>,
+    /// Programme time minus publisher time, nanoseconds.
+    offset: Option<i64>,
+    last_dts: Option<i64>,
 }
 
 /// The mapping of one publisher.
 #[derive(Debug)]
 pub struct Timeline {
     target: i64,
-    /// Programme time minus publisher time, nanoseconds.
-    offset: Option<i64>,
-    /// The last timestamp as sent, and unwrapped to nanoseconds, with its arrival.
-    last: (u32, i64, MediaTime),
-    last_dts: [Option<i64>; 2],
+    tracks: [Track; 2],
     window_start: MediaTime,
     least: i64,
     most: i64,
+    drift: i64,
     repairs: Repairs,
 }
 
@@ -56,12 +103,11 @@ impl Timeline {
     pub fn new(target_ms: u32) -> Self {
         Self {
             target: i64::from(target_ms) * MS,
-            offset: None,
-            last: (0, 0, MediaTime::ZERO),
-            last_dts: [None, None],
+            tracks: [Track::default(); 2],
             window_start: MediaTime::ZERO,
             least: i64::MAX,
             most: i64::MIN,
+            drift: 0,
             repairs: Repairs::default(),
         }
     }
@@ -71,50 +117,85 @@ impl Timeline {
         self.repairs
     }
 
-    /// Programme times (shown, decoded) of a unit stamped `dts_ms` with composition offset `cts_ms` that
-    /// arrived at `now`. Decode times grow strictly in each track, and nothing is shown before it is decoded.
-    pub fn map(&mut self, kind: Kind, dts_ms: u32, cts_ms: i32, now: MediaTime) -> (MediaTime, MediaTime) {
-        let time = self.unwrap(dts_ms, now);
-        let offset = match self.offset {
-            Some(offset) => offset,
-            None => self.anchor(time, now),
-        };
+    /// How far the publisher's clock has run from ours since the start, in nanoseconds; positive when it is slow.
+    pub fn drift_nanos(&self) -> i64 {
+        self.drift
+    }
+
+    /// How far ahead of its arrival a unit can be due, once it has waited as told.
+    pub fn limit_nanos(&self) -> i64 {
+        self.target + MOST_AHEAD
+    }
+
+    /// When a unit is due that is decoded at `stamp`, shown `cts_nanos` later, and arrived at `now`.
+    pub fn map(&mut self, kind: Kind, stamp: Stamp, cts_nanos: i64, now: MediaTime) -> Due {
+        let track = usize::from(kind == Kind::Audio);
+        let time = self.unwrap(track, stamp);
+        let offset = self.offset(track, time, now);
         self.watch(time + offset - now.0 as i64, now);
-        let offset = self.offset.unwrap_or(offset);
-        let last = &mut self.last_dts[usize::from(kind == Kind::Audio)];
-        let mut dts = time + offset;
-        if let Some(last) = *last
+        let offset = self.tracks[track].offset.unwrap_or(offset);
+        let mut dts = (time + offset).max(0);
+        if let Some(last) = self.tracks[track].last_dts
             && dts <= last
         {
-            self.repairs.backward += 1;
+            self.repairs.backward = self.repairs.backward.saturating_add(1);
             dts = last + 1;
         }
-        *last = Some(dts);
-        // Some encoders send negative composition offsets; ten seconds is beyond any reordering.
-        let pts = (time + offset + i64::from(cts_ms.clamp(0, 10_000)) * MS).max(dts);
-        (MediaTime(pts.max(0) as u64), MediaTime(dts.max(0) as u64))
-    }
-
-    /// The unwrapped timestamp in nanoseconds; a jump sets the offset anew.
-    fn unwrap(&mut self, stamp: u32, now: MediaTime) -> i64 {
-        let (last_stamp, last_time, last_arrival) = self.last;
-        // As a signed difference: a wrap at 2^32 ms is a small step forward, a reordered unit one back.
-        let step = i64::from(stamp.wrapping_sub(last_stamp) as i32) * MS;
-        let time = if self.offset.is_none() { i64::from(stamp) * MS } else { last_time + step };
-        if self.offset.is_some() && (step - now.since(last_arrival)).abs() > JUMP && step.abs() > JUMP / 3 {
-            self.repairs.jumps += 1;
-            self.last_dts = [None, None];
-            self.anchor(time, now);
+        self.tracks[track].last_dts = Some(dts);
+        // Some encoders send negative composition offsets.
+        let pts = (time + offset + cts_nanos.clamp(0, MOST_REORDER)).max(dts);
+        let wait = (dts - now.0 as i64 - self.limit_nanos()).max(0);
+        if wait > 0 {
+            // Held up by us: how early it comes says nothing any more.
+            self.restart_window(MediaTime((now.0 as i64 + wait) as u64));
+            self.tracks[track].last = Some((time, MediaTime((now.0 as i64 + wait) as u64)));
         }
-        self.last = (stamp, time, now);
-        time
+        Due { pts: MediaTime(pts as u64), dts: MediaTime(dts as u64), wait, stamp_nanos: time }
     }
 
-    fn anchor(&mut self, time: i64, now: MediaTime) -> i64 {
-        let offset = now.0 as i64 + self.target - time;
-        self.offset = Some(offset);
-        self.restart_window(now);
-        offset
+    /// The timestamp in nanoseconds, near the last one of its track, or of the other.
+    fn unwrap(&self, track: usize, stamp: Stamp) -> i64 {
+        match stamp {
+            Stamp::Nanos(nanos) => nanos.clamp(-FARTHEST, FARTHEST),
+            Stamp::Millis(stamp) => match self.tracks[track].last.or(self.tracks[1 - track].last) {
+                // As a signed difference: a wrap at 2^32 ms is a small step forward, a reordered unit one back.
+                Some((last, _)) => {
+                    let step = stamp.wrapping_sub(last.div_euclid(MS) as u32) as i32;
+                    (last + i64::from(step) * MS).clamp(-FARTHEST, FARTHEST)
+                }
+                None => i64::from(stamp) * MS,
+            },
+        }
+    }
+
+    /// The track's offset; found or set anew at its first unit and when its timestamps jump.
+    fn offset(&mut self, track: usize, time: i64, now: MediaTime) -> i64 {
+        let is_jump = self.tracks[track].last.is_some_and(|(last, arrival)| {
+            let step = time - last;
+            (step - now.since(arrival)).abs() > JUMP && step.abs() > JUMP / 3
+        });
+        self.tracks[track].last = Some((time, now));
+        match self.tracks[track].offset {
+            Some(offset) if !is_jump => offset,
+            before => {
+                // After what was promised already: a file that begins again goes on where it ended.
+                let promised = self.tracks.iter().filter_map(|track| track.last_dts).max();
+                let at_least = promised.filter(|_| is_jump).map_or(0, |promised| promised + JOINT);
+                let fresh = (now.0 as i64 + self.target).max(at_least) - time;
+                // The other track's, when this unit fits there: it started, or jumped, first.
+                let other = self.tracks[1 - track].offset;
+                let offset = other.filter(|other| (other - fresh).abs() <= JUMP);
+                if is_jump {
+                    self.repairs.jumps = self.repairs.jumps.saturating_add(1);
+                } else if before.is_none() && other.is_some() && offset.is_none() {
+                    self.repairs.splits = self.repairs.splits.saturating_add(1);
+                }
+                let offset = offset.unwrap_or(fresh);
+                self.tracks[track].offset = Some(offset);
+                self.restart_window(now);
+                offset
+            }
+        }
     }
 
     fn restart_window(&mut self, now: MediaTime) {
@@ -130,18 +211,22 @@ impl Timeline {
             return;
         }
         let correction = if self.most < TOO_LATE {
-            self.repairs.moves += 1;
+            self.repairs.moves = self.repairs.moves.saturating_add(1);
             self.target - self.most
         } else if self.least > self.target + TOO_EARLY {
-            self.repairs.moves += 1;
+            self.repairs.moves = self.repairs.moves.saturating_add(1);
             self.target - self.least
         } else {
             // The quickest unit of a window shows the clocks' difference best: queues only add delay.
             let deviation = self.target - self.most;
-            let limit = SLEW_PER_SECOND * length / 1_000_000_000;
-            if deviation.abs() > DEAD_BAND { deviation.clamp(-limit, limit) } else { 0 }
+            let limit = SLEW_PER_SECOND * (length / MS) / 1000;
+            let slew = if deviation.abs() > DEAD_BAND { deviation.clamp(-limit, limit) } else { 0 };
+            self.drift += slew;
+            slew
         };
-        self.offset = self.offset.map(|offset| offset + correction);
+        for track in &mut self.tracks {
+            track.offset = track.offset.map(|offset| offset + correction);
+        }
         self.restart_window(now);
     }
 }
@@ -158,8 +243,8 @@ mod tests {
     fn feed(timeline: &mut Timeline, stamps: impl Iterator<Item = (u32, i64)>) -> i64 {
         let mut lead = 0;
         for (stamp, arrival) in stamps {
-            let (_, dts) = timeline.map(Kind::Video, stamp, 0, at(arrival));
-            lead = dts.since(at(arrival)) / MS;
+            let due = timeline.map(Kind::Video, Stamp::Millis(stamp), 0, at(arrival));
+            lead = due.dts.since(at(arrival)) / MS;
         }
         lead
     }
@@ -167,19 +252,19 @@ mod tests {
     #[test]
     fn the_first_unit_is_due_the_target_after_it_arrives() {
         let mut timeline = Timeline::new(250);
-        let (pts, dts) = timeline.map(Kind::Video, 777, 80, at(0));
-        assert_eq!((dts, pts), (at(250), at(330)));
-        let (audio, _) = timeline.map(Kind::Audio, 790, 0, at(5));
-        assert_eq!(audio, at(263), "sound shares the picture's offset");
+        let due = timeline.map(Kind::Video, Stamp::Millis(777), 80 * MS, at(0));
+        assert_eq!((due.dts, due.pts, due.wait), (at(250), at(330), 0));
+        let audio = timeline.map(Kind::Audio, Stamp::Millis(790), 0, at(5));
+        assert_eq!(audio.pts, at(263), "sound shares the picture's offset");
     }
 
     #[test]
     fn a_wrap_at_2_to_the_32_is_a_small_step() {
         let mut timeline = Timeline::new(250);
         let start = u32::MAX - 100;
-        timeline.map(Kind::Video, start, 0, at(0));
-        let (_, dts) = timeline.map(Kind::Video, start.wrapping_add(200), 0, at(200));
-        assert_eq!(dts, at(450));
+        timeline.map(Kind::Video, Stamp::Millis(start), 0, at(0));
+        let due = timeline.map(Kind::Video, Stamp::Millis(start.wrapping_add(200)), 0, at(200));
+        assert_eq!(due.dts, at(450));
         assert_eq!(timeline.repairs(), Repairs::default());
     }
 
@@ -223,16 +308,117 @@ mod tests {
     }
 
     #[test]
-    fn decode_times_grow_whatever_comes() {
+    fn both_tracks_jump_and_stay_in_step() {
         let mut timeline = Timeline::new(250);
-        let mut last = None;
-        for (n, stamp) in [0, 40, 40, 30, 0, 80, 4_000_000_000, 10, 50, 50].into_iter().enumerate() {
-            let (pts, dts) = timeline.map(Kind::Video, stamp, -5, at(n as i64 * 40));
-            assert!(pts >= dts);
-            if timeline.repairs().jumps == 0 {
-                assert!(last.is_none_or(|last| dts > last));
+        let mut unit = |kind, stamp, arrival| timeline.map(kind, Stamp::Millis(stamp), 0, at(arrival)).dts;
+        unit(Kind::Video, 500_000, 0);
+        unit(Kind::Audio, 500_010, 10);
+        let video = unit(Kind::Video, 0, 40);
+        unit(Kind::Audio, 500_033, 45); // still on the old clock
+        let audio = unit(Kind::Audio, 20, 160); // comes late, and is heard in step all the same
+        assert_eq!(audio.since(video), 20 * MS);
+    }
+
+    #[test]
+    fn tracks_on_clocks_of_their_own_do_not_pull_at_each_other() {
+        let mut timeline = Timeline::new(250);
+        for n in 0..100 {
+            timeline.map(Kind::Video, Stamp::Millis(n * 40), 0, at(i64::from(n) * 40));
+            let due = timeline.map(Kind::Audio, Stamp::Millis(900_000 + n * 40), 0, at(i64::from(n) * 40));
+            assert_eq!(due.dts, at(i64::from(n) * 40 + 250));
+        }
+        assert_eq!(timeline.repairs(), Repairs { splits: 1, ..Repairs::default() });
+    }
+
+    #[test]
+    fn a_file_sent_at_once_is_held_to_real_time() {
+        let mut timeline = Timeline::new(250);
+        let mut now = 0;
+        for n in 0..3000 {
+            let due = timeline.map(Kind::Video, Stamp::Millis(n * 40), 0, at(0).offset(now));
+            now += due.wait;
+            assert!(due.dts.since(at(0).offset(now)) <= timeline.limit_nanos());
+        }
+        assert_eq!(timeline.repairs(), Repairs::default());
+        assert!((now / MS - (2999 * 40 - 2000)).abs() < 100, "{} ms", now / MS);
+    }
+
+    mod properties {
+        use super::*;
+        use proptest::prelude::*;
+
+        fn stamp() -> impl Strategy<Value = Stamp> {
+            prop_oneof![
+                any::<u32>().prop_map(Stamp::Millis),
+                (0_u32..5_000).prop_map(Stamp::Millis),
+                any::<i64>().prop_map(Stamp::Nanos)
+            ]
+        }
+
+        proptest! {
+            /// Whatever comes: decode times grow, nothing is shown before it is decoded or far ahead.
+            #[test]
+            fn times_grow_and_are_not_far_ahead(
+                units in prop::collection::vec((any::<bool>(), stamp(), any::<i64>(), 0_i64..4_000), 1..400),
+            ) {
+                let mut timeline = Timeline::new(250);
+                let (mut now, mut last) = (at(0), [None; 2]);
+                for (is_audio, stamp, cts, gap) in units {
+                    now = now.offset(gap * MS);
+                    let kind = if is_audio { Kind::Audio } else { Kind::Video };
+                    let due = timeline.map(kind, stamp, cts, now);
+                    now = now.offset(due.wait);
+                    prop_assert!(due.pts >= due.dts);
+                    prop_assert!(due.dts.since(now) <= timeline.limit_nanos());
+                    prop_assert!(due.pts.since(now) <= timeline.limit_nanos() + MOST_REORDER);
+                    prop_assert!(last[usize::from(is_audio)].is_none_or(|last| due.dts > last));
+                    last[usize::from(is_audio)] = Some(due.dts);
+                }
             }
-            last = Some(dts);
+
+            /// A real session with everything that goes wrong in one: uneven delivery, stalls, a wrap, jumps of
+            /// the encoder's clock, drift. Sound and picture stay within 40 ms wherever both are on one clock.
+            #[test]
+            fn sound_and_picture_stay_in_step(
+                start in prop_oneof![Just(0_u32), Just(u32::MAX - 5_000), any::<u32>()],
+                delays in prop::collection::vec(0_i64..200, 1200),
+                stalls in prop::collection::vec((0_usize..1200, 0_i64..2_500), 0..4),
+                jumps in prop::collection::vec((100_usize..1100, any::<u32>()), 0..3),
+                ppm in -200_i64..200,
+                reorder in 0_i64..120,
+            ) {
+                let mut timeline = Timeline::new(250);
+                // What is wrong with sound by its own stamps and with the picture by its own, at each unit.
+                let (mut arrival, mut base, mut settled) = (0, start, 0);
+                let mut skews: [Option<i64>; 2] = [None; 2];
+                for (n, delay) in delays.iter().enumerate() {
+                    let media = n as i64 * 20; // sound every 20 ms, a picture every 40
+                    for (_, jump) in jumps.iter().filter(|(when, _)| *when == n) {
+                        base = base.wrapping_add(*jump);
+                        (skews, settled) = ([None; 2], n + 5);
+                    }
+                    let stall: i64 = stalls.iter().filter(|(when, _)| *when == n).map(|(_, ms)| *ms).sum();
+                    arrival = (media * (1_000_000 + ppm) / 1_000_000 + delay).max(arrival + stall);
+                    let kinds: &[Kind] = if n % 2 == 0 { &[Kind::Video, Kind::Audio] } else { &[Kind::Audio] };
+                    for kind in kinds {
+                        let before = timeline.repairs();
+                        let stamp = Stamp::Millis(base.wrapping_add(media as u32));
+                        let cts = if *kind == Kind::Video { reorder * MS } else { 0 };
+                        let due = timeline.map(*kind, stamp, cts, at(arrival));
+                        let after = timeline.repairs();
+                        if after.jumps + after.moves != before.jumps + before.moves {
+                            (skews, settled) = ([None; 2], n + 5);
+                        }
+                        if after.backward == before.backward && n > settled {
+                            let shown = due.pts.since(at(media)) - cts;
+                            skews[usize::from(*kind == Kind::Audio)] = Some(shown);
+                        }
+                        if let [Some(picture), Some(sound)] = skews {
+                            prop_assert!((picture - sound).abs() <= 40 * MS, "{} ms", (picture - sound) / MS);
+                        }
+                    }
+                }
+            }
         }
     }
 }

@@ -28,18 +28,13 @@ pub struct SoundSync {
     waiting: VecDeque<Sample>,
     /// The programme's sample number of the first waiting sample.
     start: u64,
-    /// Where the next block goes on; nothing after a restart.
+    /// Where the next block goes on; nothing before the first.
     next: Option<u64>,
     error: f64,
     was_silent: bool,
 }
 
 impl SoundSync {
-    /// A new publisher begins.
-    pub fn restart(&mut self) {
-        self.next = None;
-    }
-
     /// Takes a block of interleaved stereo that is heard at `pts`.
     pub fn push(&mut self, pts: MediaTime, interleaved: &[f32]) {
         let block: Vec<Sample> = interleaved.chunks_exact(2).map(|pair| [pair[0], pair[1]]).collect();
@@ -102,6 +97,14 @@ impl SoundSync {
         self.start = at + count as u64;
         out.resize(count, [0.0; 2]);
         out.into_iter().flatten().collect()
+    }
+}
+
+/// Goes over from `last` to `next`, both interleaved, within [`FADE`].
+pub fn cross_fade(last: &[f32], next: &mut [f32]) {
+    for (n, (last, next)) in last.iter().zip(next.iter_mut()).take(FADE * 2).enumerate() {
+        let share = (n / 2) as f32 / FADE as f32;
+        *next = *next * share + last * (1.0 - share);
     }
 }
 
@@ -189,10 +192,9 @@ mod tests {
     }
 
     #[test]
-    fn a_takeover_replaces_what_was_waiting() {
+    fn a_jump_back_replaces_what_was_waiting() {
         let mut sync = SoundSync::default();
         sync.push(time(0), &vec![0.5; 2 * 4800]);
-        sync.restart();
         sync.push(time(2400), &vec![-0.5; 2 * 4800]);
         let out = sync.pull(0, 7200);
         assert!(out[2 * 2000] > 0.4 && out[2 * 3000] < -0.4 && out[2 * 6000] < -0.4);

@@ -59,19 +59,13 @@ impl<F: Clone> FrameSync<F> {
     /// Takes a live frame. Frames come in the order in which they are shown.
     pub fn push(&mut self, pts: MediaTime, frame: F) {
         if self.waiting.back().is_some_and(|(last, _)| pts.since(*last) <= 0) {
-            // A takeover: what the publisher before still had waiting is not shown after the new one's.
+            // The publisher's clock was reset: what waits from before is not shown after the new.
             self.waiting.retain(|(waiting, _)| *waiting < pts);
         }
         self.waiting.push_back((pts, frame));
         while self.waiting.front().is_some_and(|(oldest, _)| pts.since(*oldest) > self.most_nanos) {
             self.waiting.pop_front();
         }
-    }
-
-    /// A new publisher begins: its frames have a phase of their own.
-    pub fn restart(&mut self) {
-        self.waiting.clear();
-        self.shift = None;
     }
 
     /// What is shown at `now`.
@@ -247,7 +241,7 @@ mod tests {
     }
 
     #[test]
-    fn a_takeover_drops_what_the_first_publisher_had_waiting() {
+    fn a_reset_of_the_publishers_clock_drops_what_waits_from_before() {
         let mut sync = sync();
         sync.push(ms(1000), 1);
         sync.push(ms(1033), 2);

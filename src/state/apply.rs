@@ -8,7 +8,7 @@ const MOST_MINOR: i64 = 1_000_000_000_000;
 const MOST_PRODUCTS: usize = 10_000;
 const MOST_CARDS: usize = 10_000;
 
-type Changes = Vec<Change>;
+pub(super) type Changes = Vec<Change>;
 
 impl State {
     /// The state after `command`, and what changed; an empty list means that it was so already, and then
@@ -41,6 +41,9 @@ impl State {
                 next.show(&card_id, channel, moment)
             }
             Command::ClearAll { channel } => next.clear(channel, moment),
+            Command::PutStreamKey(key) => next.put_stream_key(key),
+            Command::RevokeStreamKey { key_id } => next.revoke_stream_key(key_id),
+            Command::SetSource { channel, source } => next.set_source(channel, source),
         }?;
         if !changes.is_empty() {
             next.rev += 1;
@@ -267,7 +270,7 @@ fn check_product(product: &Product) -> Result<(), Error> {
     }
 }
 
-fn check_name(name: &'static str, value: &str) -> Result<(), Error> {
+pub(super) fn check_name(name: &'static str, value: &str) -> Result<(), Error> {
     let is_plain = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c);
     if value.is_empty() || value.len() > 64 || !value.chars().all(is_plain) {
         return Err(field(name, format!("{value:?} is not 1 to 64 of letters, digits and - _ .")));
@@ -275,7 +278,7 @@ fn check_name(name: &'static str, value: &str) -> Result<(), Error> {
     Ok(())
 }
 
-fn check_text(name: &'static str, value: &str, most: usize) -> Result<(), Error> {
+pub(super) fn check_text(name: &'static str, value: &str, most: usize) -> Result<(), Error> {
     if value.trim().is_empty() {
         return Err(field(name, "it is empty".into()));
     }
@@ -288,15 +291,15 @@ fn check_text(name: &'static str, value: &str, most: usize) -> Result<(), Error>
     Ok(())
 }
 
-fn field(field: &'static str, reason: String) -> Error {
+pub(super) fn field(field: &'static str, reason: String) -> Error {
     Error::Field { field, reason }
 }
 
-fn conflict(field: &'static str, reason: String) -> Error {
+pub(super) fn conflict(field: &'static str, reason: String) -> Error {
     Error::Conflict { field, reason }
 }
 
-fn not_found(field: &'static str, kind: &'static str, id: &str) -> Error {
+pub(super) fn not_found(field: &'static str, kind: &'static str, id: &str) -> Error {
     Error::NotFound { field, kind, id: id.chars().take(80).collect() }
 }
 

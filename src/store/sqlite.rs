@@ -1,6 +1,7 @@
 //! The embedded store: one `SQLite` file in WAL mode. A killed process loses nothing that was saved, because
 //! what is written reached the operating system; a lost machine may lose the last moments.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::Duration;
 
@@ -9,7 +10,8 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use super::{AiringRecord, ChannelRun, Error, Store};
-use crate::state::{Airing, Card, Change, Product, State};
+use crate::id::Digest;
+use crate::state::{Airing, Card, Change, Product, Source, State, StreamKey};
 use crate::time::WallTime;
 
 /// Bodies are JSON in the wire's own words, keys are columns: a new optional field needs no migration.
@@ -20,6 +22,8 @@ CREATE TABLE IF NOT EXISTS cards (id TEXT PRIMARY KEY, body TEXT NOT NULL) WITHO
 CREATE TABLE IF NOT EXISTS airings (id TEXT PRIMARY KEY, code TEXT NOT NULL UNIQUE, sku TEXT NOT NULL, started INTEGER NOT NULL, ended INTEGER, body TEXT NOT NULL) WITHOUT ROWID;
 CREATE INDEX IF NOT EXISTS airings_on_air ON airings (started) WHERE ended IS NULL;
 CREATE TABLE IF NOT EXISTS channels (name TEXT PRIMARY KEY, epoch INTEGER NOT NULL, starts INTEGER NOT NULL, last_segment INTEGER, last_live INTEGER) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS stream_keys (id TEXT PRIMARY KEY, digest BLOB NOT NULL, body TEXT NOT NULL) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS sources (channel TEXT PRIMARY KEY, body TEXT NOT NULL) WITHOUT ROWID;
 PRAGMA user_version = 1;
 ";
 
@@ -45,6 +49,36 @@ impl Sqlite {
         connection.pragma_update(None, "synchronous", "NORMAL").map_err(database("open"))?;
         connection.execute_batch(SCHEMA).map_err(database("make its tables"))?;
         Ok(Self { connection })
+    }
+
+    fn stream_keys(&self) -> Result<BTreeMap<String, StreamKey>, Error> {
+        let mut statement =
+            self.connection.prepare("SELECT digest, body FROM stream_keys").map_err(database("read"))?;
+        let rows = statement
+            .query_map([], |row| Ok((row.get::<_, [u8; 32]>(0)?, row.get::<_, String>(1)?)))
+            .map_err(database("read"))?;
+        rows.map(|row| {
+            let (digest, body) = row.map_err(database("read"))?;
+            let key: StreamKey = serde_json::from_str(&body)
+                .map_err(|error| Error::Content { what: "stream key", detail: error.to_string() })?;
+            Ok((key.id.clone(), StreamKey { digest: Digest(digest), ..key }))
+        })
+        .collect()
+    }
+
+    fn channel_sources(&self) -> Result<BTreeMap<String, Source>, Error> {
+        let mut statement =
+            self.connection.prepare("SELECT channel, body FROM sources").map_err(database("read"))?;
+        let rows = statement
+            .query_map([], |row| Ok((row.get::<_, String>(0)?, row.get::<_, String>(1)?)))
+            .map_err(database("read"))?;
+        rows.map(|row| {
+            let (channel, body) = row.map_err(database("read"))?;
+            let source = serde_json::from_str(&body)
+                .map_err(|error| Error::Content { what: "source", detail: error.to_string() })?;
+            Ok((channel, source))
+        })
+        .collect()
     }
 
     fn bodies<T: DeserializeOwned>(&self, what: &'static str, query: &str) -> Result<Vec<T>, Error> {
@@ -74,12 +108,15 @@ impl Store for Sqlite {
         let cards: Vec<Card> = self.bodies("card", "SELECT body FROM cards")?;
         let airings: Vec<Airing> =
             self.bodies("airing", "SELECT body FROM airings WHERE ended IS NULL ORDER BY started, id")?;
+        let sources = self.channel_sources()?;
         Ok(State {
             rev,
             cleared_rev,
             products: products.into_iter().map(|product| (product.sku.clone(), product)).collect(),
             cards: cards.into_iter().map(|card| (card.id.clone(), card)).collect(),
             airings,
+            stream_keys: self.stream_keys()?,
+            sources,
             channels: Vec::new(),
         })
     }
@@ -159,6 +196,18 @@ fn save_change(transaction: &rusqlite::Transaction, change: &Change) -> rusqlite
             .execute("UPDATE airings SET body = ?2 WHERE id = ?1", params![airing.id, json(airing)]),
         Change::CardHidden { airing, until } => {
             transaction.execute("UPDATE airings SET ended = ?2 WHERE id = ?1", params![airing.id, until.0])
+        }
+        Change::StreamKeyChanged { key } => transaction.execute(
+            "INSERT OR REPLACE INTO stream_keys VALUES (?1, ?2, ?3)",
+            params![key.id, key.digest.0, json(key)],
+        ),
+        Change::StreamKeyRevoked { key_id } => {
+            transaction.execute("DELETE FROM stream_keys WHERE id = ?1", [key_id])
+        }
+        Change::SourceChanged { channel, source: Some(source) } => transaction
+            .execute("INSERT OR REPLACE INTO sources VALUES (?1, ?2)", params![channel, json(source)]),
+        Change::SourceChanged { channel, source: None } => {
+            transaction.execute("DELETE FROM sources WHERE channel = ?1", [channel])
         }
         Change::AllCleared { .. } => Ok(0), // each airing's end is a change of its own
     }?;

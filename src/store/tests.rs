@@ -94,3 +94,26 @@ fn a_channel_keeps_its_epoch_and_counts_its_starts() {
     assert_eq!((second.epoch, second.restarts, second.last_segment), (WallTime(1000), 1, Some(18)));
     assert_eq!(second.last_live, Some(WallTime(5)));
 }
+
+#[test]
+fn keys_and_sources_are_there_after_a_restart() {
+    let folder = Folder::new();
+    let mut store = folder.store();
+    let state = State { channels: vec!["main".into()], ..State::default() };
+    let key = crate::state::StreamKey {
+        id: "k1".into(),
+        channel: "main".into(),
+        name: "host".into(),
+        rank: 2,
+        made: WallTime(9),
+        digest: crate::id::digest("secret"),
+    };
+    let state = run(&mut store, state, 1, Command::PutStreamKey(key));
+    let source = crate::state::Source { url: "clip.mp4".into(), rank: 100 };
+    let set = Command::SetSource { channel: "main".into(), source: Some(source) };
+    let state = run(&mut store, state, 2, set);
+    let loaded = folder.store().load().unwrap();
+    assert_eq!(State { channels: state.channels.clone(), ..loaded }, state);
+    let bytes = std::fs::read(folder.0.join("vitrine.db")).unwrap();
+    assert!(!bytes.windows(6).any(|six| six == b"secret"));
+}

@@ -43,7 +43,7 @@ class Server:
     def __init__(self):
         data = tempfile.mkdtemp(dir=WORK)
         self.process = spawn(
-            f"{ROOT}/target/release/vitrine", "--http", "127.0.0.1:0", "--rtmp", "127.0.0.1:0", "--data-dir", data,
+            f"{ROOT}/target/release/vitrine", "--http", "127.0.0.1:0", "--rtmp", "127.0.0.1:0", "--srt", "127.0.0.1:0", "--data-dir", data,
             "--admin-token", TOKEN, "--stream-key", KEY, stderr=open(f"{WORK}/log", "w"))
         path = f"{data}/endpoints.json"
         until(lambda: os.path.exists(path))

@@ -8,6 +8,8 @@
 mod browser;
 mod playlist;
 mod publish;
+mod relay;
 mod show;
+mod srt;
 mod stage;
 mod sync;

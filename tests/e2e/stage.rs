@@ -61,6 +61,8 @@ pub(crate) struct Server {
     pub(crate) data: Folder,
     pub(crate) http: String,
     pub(crate) rtmp: String,
+    /// `srt://address`, before the stream id.
+    pub(crate) srt: String,
 }
 
 impl Server {
@@ -72,12 +74,24 @@ impl Server {
         Self::on(Folder::new(), arguments)
     }
 
+    /// In a network namespace of its own; its pages are out of reach.
+    pub(crate) fn inside(namespace: &str) -> Self {
+        Self::run(Folder::new(), &["ip", "netns", "exec", namespace], &[])
+    }
+
     pub(crate) fn on(data: Folder, arguments: &[&str]) -> Self {
+        Self::run(data, &[], arguments)
+    }
+
+    fn run(data: Folder, before: &[&str], arguments: &[&str]) -> Self {
         let endpoints = data.0.join("endpoints.json");
         let _ = std::fs::remove_file(&endpoints);
         let log = std::fs::OpenOptions::new().append(true).create(true).open(data.0.join("log")).unwrap();
-        let process = Command::new(env!("CARGO_BIN_EXE_vitrine"))
-            .args(["--http", "127.0.0.1:0", "--rtmp", "127.0.0.1:0", "--data-dir"])
+        let program = before.first().copied().unwrap_or(env!("CARGO_BIN_EXE_vitrine"));
+        let process = Command::new(program)
+            .args(before.iter().skip(1))
+            .args((!before.is_empty()).then_some(env!("CARGO_BIN_EXE_vitrine")))
+            .args(["--http", "127.0.0.1:0", "--rtmp", "127.0.0.1:0", "--srt", "127.0.0.1:0", "--data-dir"])
             .arg(&data.0)
             .args(["--admin-token", TOKEN, "--stream-key", KEY])
             .args(arguments)
@@ -90,7 +104,8 @@ impl Server {
             until("endpoints.json", || serde_json::from_slice(&std::fs::read(&endpoints).ok()?).ok());
         let http = format!("http://{}", endpoints["http"].as_str().unwrap());
         let rtmp = format!("rtmp://{}/live", endpoints["rtmp"].as_str().unwrap());
-        Self { process, data, http, rtmp }
+        let srt = format!("srt://{}", endpoints["srt"].as_str().unwrap());
+        Self { process, data, http, rtmp, srt }
     }
 
     /// Ends it as a lost power supply would, and gives its data back.
@@ -179,6 +194,25 @@ impl Server {
         output.stdout.chunks_exact(frame_bytes).map(<[u8]>::to_vec).collect()
     }
 
+    /// How loud a segment is: the root of the mean square, 0 to 1.
+    pub(crate) fn loudness(&self, segment: u64) -> f64 {
+        let file = self.data.0.join(vitrine::id::new("sound"));
+        std::fs::write(&file, self.segment("audio", segment)).unwrap();
+        let output = Command::new("ffmpeg")
+            .args(["-v", "error", "-i"])
+            .arg(&file)
+            .args(["-ac", "1", "-f", "s16le", "-"])
+            .output()
+            .unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        let samples: Vec<f64> = output
+            .stdout
+            .chunks_exact(2)
+            .map(|pair| f64::from(i16::from_le_bytes([pair[0], pair[1]])) / 32_768.0)
+            .collect();
+        (samples.iter().map(|sample| sample * sample).sum::<f64>() / samples.len() as f64).sqrt()
+    }
+
     /// A whole segment with its initialisation, waited for when it is the next.
     pub(crate) fn segment(&self, track: &str, segment: u64) -> Vec<u8> {
         let playlist = self.text(&format!("/live/main/{track}.m3u8"));
@@ -252,12 +286,19 @@ pub(crate) fn other_clip() -> &'static Path {
 
 /// Encodes ten seconds of `video` and `audio` (ffmpeg's own sources) to FLV.
 pub(crate) fn make_clip(name: &str, video: &str, audio: &str) -> PathBuf {
-    let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("{name}-{}.flv", std::process::id()));
-    run(Command::new("ffmpeg")
-        .args(["-v", "error", "-y", "-f", "lavfi", "-i", video, "-f", "lavfi", "-i", audio, "-t", "10"])
-        .args(["-c:v", "libx264", "-preset", "veryfast", "-bf", "2", "-g", "60", "-pix_fmt", "yuv420p"])
-        .args(["-b:v", "1500k", "-c:a", "aac", "-b:a", "96k", "-ac", "2"])
-        .arg(&path));
+    let coding = ["-c:v", "libx264", "-bf", "2", "-g", "60", "-b:v", "1500k", "-c:a", "aac", "-ac", "2"];
+    make(name, "flv", video, audio, &coding)
+}
+
+/// Encodes ten seconds of `video` and `audio` (ffmpeg's own sources, or nothing) to a file that ends in `end`.
+pub(crate) fn make(name: &str, end: &str, video: &str, audio: &str, coding: &[&str]) -> PathBuf {
+    let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("{name}-{}.{end}", std::process::id()));
+    let mut ffmpeg = Command::new("ffmpeg");
+    ffmpeg.args(["-v", "error", "-y"]);
+    for source in [video, audio].iter().filter(|source| !source.is_empty()) {
+        ffmpeg.args(["-f", "lavfi", "-i", source]);
+    }
+    run(ffmpeg.args(["-t", "10", "-preset", "veryfast", "-pix_fmt", "yuv420p"]).args(coding).arg(&path));
     path
 }
 

@@ -135,7 +135,7 @@ impl<'a> Packager<'a> {
 
     fn take(&mut self, packet: Packet, showing: Showing) -> Result<(), package::Error> {
         match packet {
-            Packet::Config(kind, config) => self.configure(kind, &config),
+            Packet::Format(format) => self.configure(format.codec.kind(), &format.config),
             Packet::Unit(unit) => {
                 let track = usize::from(unit.kind == Kind::Audio);
                 if self.codecs[track].is_none() {

@@ -1,10 +1,11 @@
 //! One RTMP connection from the server's side, without its socket: bytes in, events and bytes out. Pure.
 //!
-//! The handshake, the messages and AMF0 are `rml_rtmp`'s. The conversation is ours, because what encoders
+//! The handshake and the messages' writing are `rml_rtmp`'s. The conversation is ours, because what encoders
 //! expect differs from what that crate's session says: replies to `FCPublish` and `releaseStream`, a
-//! refusal that OBS shows, acknowledgements that count from the start.
+//! refusal that OBS shows, acknowledgements that count from the start, Enhanced RTMP's capabilities.
 //!
-//! Source: Adobe's RTMP specification 1.0, sections 5.4 and 7.2.
+//! Source: Adobe's RTMP specification 1.0, sections 5.4 and 7; Veovera Enhanced RTMP v2, "Enhancing
+//! `NetConnection` connect Command".
 
 use std::collections::HashMap;
 
@@ -17,6 +18,7 @@ use rml_rtmp::time::RtmpTimestamp;
 
 use super::chunk::{self, ChunkReader, Limits, Message};
 use super::{amf, flv};
+use crate::media::Kind;
 
 /// What a peer may send before it is admitted: commands are short.
 const BEFORE_ADMISSION: Limits = Limits { message: 64 * 1024, unfinished: 128 * 1024, streams: 16 };
@@ -62,10 +64,8 @@ pub enum Event {
     },
     /// What the encoder tells of itself.
     Metadata(Metadata),
-    /// A video tag's content, at milliseconds.
-    Video(u32, flv::Tag),
-    /// An audio tag's content, at milliseconds.
-    Audio(u32, flv::Tag),
+    /// A tag's content, at milliseconds.
+    Media(Kind, u32, Vec<flv::Tag>),
     /// It has stopped publishing.
     Finished,
 }
@@ -95,6 +95,7 @@ pub struct Session {
     /// Bytes received in all, and when the last acknowledgement was sent.
     received: (u64, u64),
     ack_window: u64,
+    splitter: flv::Splitter,
     app: String,
     is_connected: bool,
     is_publishing: bool,
@@ -109,6 +110,7 @@ impl Default for Session {
             output: Vec::new(),
             received: (0, 0),
             ack_window: u64::from(WINDOW),
+            splitter: flv::Splitter::default(),
             app: String::new(),
             is_connected: false,
             is_publishing: false,
@@ -146,7 +148,7 @@ impl Session {
         self.reader.feed(bytes);
         let mut events = Vec::new();
         while let Some(message) = self.reader.next_message()? {
-            events.extend(self.message(message)?);
+            self.message(message, &mut events)?;
         }
         self.acknowledge()?;
         Ok(events)
@@ -191,7 +193,7 @@ impl Session {
         self.send(RtmpMessage::Acknowledgement { sequence_number: self.received.0 as u32 })
     }
 
-    fn message(&mut self, message: Message) -> Result<Option<Event>, Error> {
+    fn message(&mut self, message: Message, events: &mut Vec<Event>) -> Result<(), Error> {
         let broken = |detail: &str| Error::Message { type_id: message.type_id, detail: detail.into() };
         let number = || {
             let bytes = message.body.get(..4).ok_or_else(|| broken("cut short"))?;
@@ -202,21 +204,55 @@ impl Session {
             2 => self.reader.abort(number()?),
             5 => self.ack_window = u64::from(number()?.max(1024) / 2),
             4 => self.user_control(&message.body)?,
-            8 if self.is_publishing => {
-                return Ok(Some(Event::Audio(message.timestamp, flv::audio(&message.body)?)));
-            }
-            9 if self.is_publishing => {
-                return Ok(Some(Event::Video(message.timestamp, flv::video(&message.body)?)));
-            }
-            8 | 9 => return Err(Error::Order("media before publish")),
-            20 => return self.command(&values(20, &message.body)?),
-            // AMF3 commands are AMF0 behind one zero byte.
-            17 => return self.command(&values(17, message.body.get(1..).unwrap_or_default())?),
+            8 | 9 | 22 if !self.is_publishing => return Err(Error::Order("media before publish")),
+            8 | 9 => self.media(message.type_id, message.timestamp, &message.body, events)?,
+            22 => self.aggregate(message.timestamp, &message.body, events)?,
+            20 => events.extend(self.command(&values(20, &message.body)?)?),
+            // An AMF3 command is AMF0 behind one zero byte, with AMF3 values in it.
+            17 => events.extend(self.command(&values(17, message.body.get(1..).unwrap_or_default())?)?),
             // Before publish nobody has a use for it, and nobody unknown makes us keep anything.
-            18 if self.is_publishing => return Ok(metadata(&message.body).map(Event::Metadata)),
+            18 if self.is_publishing => events.extend(metadata(&message.body).map(Event::Metadata)),
+            15 if self.is_publishing => {
+                events.extend(metadata(message.body.get(1..).unwrap_or_default()).map(Event::Metadata));
+            }
             _ => {} // acknowledgements, peer bandwidth, shared objects: nothing to do
         }
-        Ok(None)
+        Ok(())
+    }
+
+    fn media(&mut self, type_id: u8, stamp: u32, body: &Bytes, events: &mut Vec<Event>) -> Result<(), Error> {
+        let (kind, tags) = match type_id {
+            8 => (Kind::Audio, self.splitter.audio(body)?),
+            9 => (Kind::Video, self.splitter.video(body)?),
+            18 => {
+                events.extend(metadata(body).map(Event::Metadata));
+                return Ok(());
+            }
+            _ => return Ok(()),
+        };
+        if !tags.is_empty() {
+            events.push(Event::Media(kind, stamp, tags));
+        }
+        Ok(())
+    }
+
+    /// FLV tags in one message; their timestamps count from the message's (7.1.6).
+    fn aggregate(&mut self, stamp: u32, body: &Bytes, events: &mut Vec<Event>) -> Result<(), Error> {
+        let cut = || Error::Message { type_id: 22, detail: "cut short".into() };
+        let (mut at, mut first) = (0, None);
+        while at < body.len() {
+            let [type_id, l0, l1, l2, t0, t1, t2, t3, ..] = body[at..] else { return Err(cut()) };
+            let length = u32::from_be_bytes([0, l0, l1, l2]) as usize;
+            let tag_stamp = u32::from_be_bytes([t3, t0, t1, t2]);
+            let base = *first.get_or_insert(tag_stamp);
+            if body.len() < at + 11 + length {
+                return Err(cut());
+            }
+            let tag = body.slice(at + 11..at + 11 + length);
+            self.media(type_id & 0x1f, stamp.wrapping_add(tag_stamp.wrapping_sub(base)), &tag, events)?;
+            at += 11 + length + 4; // the back pointer, which some leave out at the end
+        }
+        Ok(())
     }
 
     fn user_control(&mut self, body: &Bytes) -> Result<(), Error> {
@@ -270,15 +306,25 @@ impl Session {
         Ok(None)
     }
 
-    /// The stream key: the name without a query; in `rtmp://host/live/KEY` with no name, the end of the app.
+    /// The stream key, wherever encoders' fields put it: `?key=` in the name or the app; else the name; in
+    /// `rtmp://host/live/KEY` with no name, the end of the app.
     fn key_of(&self, name: Option<&Amf0Value>) -> String {
         let name = match name {
-            Some(Amf0Value::Utf8String(name)) => name.split('?').next().unwrap_or_default(),
+            Some(Amf0Value::Utf8String(name)) => name.as_str(),
             _ => "",
         };
-        let in_app =
-            || self.app.split('?').next().unwrap_or_default().rsplit_once('/').map_or("", |(_, key)| key);
-        (if name.is_empty() { in_app() } else { name }).to_owned()
+        let in_query = |text: &str| {
+            let (_, query) = text.split_once('?')?;
+            let pair = query.split('&').find_map(|pair| pair.strip_prefix("key="))?;
+            (!pair.is_empty()).then(|| pair.to_owned())
+        };
+        if let Some(key) = in_query(name).or_else(|| in_query(&self.app)) {
+            return key;
+        }
+        let path = |text: &str| text.split('?').next().unwrap_or_default().trim_matches('/').to_owned();
+        let (name, app) = (path(name), path(&self.app));
+        let whole = if name.is_empty() { app } else { name };
+        whole.rsplit('/').next().unwrap_or_default().to_owned()
     }
 
     fn connect(&mut self, transaction: f64, object: Option<&Amf0Value>) -> Result<(), Error> {
@@ -298,14 +344,18 @@ impl Session {
             .set_max_chunk_size(CHUNK_SIZE, RtmpTimestamp::new(0))
             .map_err(|error| Error::Message { type_id: 1, detail: error.to_string() })?;
         self.output.extend(packet.bytes);
-        let server = properties([
+        let mut server = vec![
             ("fmsVer", Amf0Value::Utf8String("FMS/3,5,7,7009".into())),
             ("capabilities", Amf0Value::Number(31.0)),
-        ]);
+        ];
         let mut status = info("status", "NetConnection.Connect.Success", "connected");
-        if let Amf0Value::Object(properties) = &mut status {
-            properties.insert("objectEncoding".into(), Amf0Value::Number(0.0));
+        if let Amf0Value::Object(status) = &mut status {
+            status.insert("objectEncoding".into(), Amf0Value::Number(0.0));
+            // In both objects: the specification has them in the second, some clients look in the first.
+            server.extend(enhanced_capabilities());
+            status.extend(enhanced_capabilities().map(|(name, value)| (name.to_owned(), value)));
         }
+        let server = properties(server);
         self.result(transaction, server, status)
     }
 
@@ -357,16 +407,28 @@ impl Session {
 }
 
 fn values(type_id: u8, body: &[u8]) -> Result<Vec<Amf0Value>, Error> {
-    if !amf::is_sound(body) {
-        return Err(Error::Message { type_id, detail: "not AMF0, or nested too deep".into() });
-    }
-    rml_amf0::deserialize(&mut &*body).map_err(|error| Error::Message { type_id, detail: error.to_string() })
+    amf::values(body).ok_or_else(|| Error::Message { type_id, detail: "not AMF, or nested too deep".into() })
+}
+
+/// What Enhanced RTMP clients may send here. 1 is `CanDecode`; of `capsEx`, 2 is multitrack, 4 modifiers, 8 nanosecond
+/// offsets.
+fn enhanced_capabilities() -> [(&'static str, Amf0Value); 4] {
+    let video = ["avc1", "hvc1", "av01", "vp09"];
+    let audio = ["mp4a", "Opus", "ac-3", "ec-3", ".mp3"];
+    let can_decode =
+        |codecs: &[&'static str]| properties(codecs.iter().map(|name| (*name, Amf0Value::Number(1.0))));
+    let list = video.iter().chain(&audio).map(|name| Amf0Value::Utf8String((*name).into())).collect();
+    [
+        ("fourCcList", Amf0Value::StrictArray(list)),
+        ("videoFourCcInfoMap", can_decode(&video)),
+        ("audioFourCcInfoMap", can_decode(&audio)),
+        ("capsEx", Amf0Value::Number(14.0)),
+    ]
 }
 
 /// `@setDataFrame` or bare `onMetaData`. What cannot be read is left out: encoders put odd things there.
 fn metadata(body: &[u8]) -> Option<Metadata> {
-    let values = values(18, body).ok()?;
-    let properties = values.into_iter().find_map(Amf0Value::get_object_properties)?;
+    let properties = amf::values(body)?.into_iter().find_map(amf::properties)?;
     let number = |name: &str| match properties.get(name) {
         Some(Amf0Value::Number(value)) if (1.0..=16_384.0).contains(value) => Some(*value as u32),
         _ => None,
@@ -380,7 +442,7 @@ fn metadata(body: &[u8]) -> Option<Metadata> {
     Some(Metadata { width: number("width"), height: number("height"), encoder })
 }
 
-fn properties<const N: usize>(pairs: [(&str, Amf0Value); N]) -> Amf0Value {
+fn properties<'a>(pairs: impl IntoIterator<Item = (&'a str, Amf0Value)>) -> Amf0Value {
     Amf0Value::Object(
         pairs.into_iter().map(|(key, value)| (key.to_owned(), value)).collect::<HashMap<_, _>>(),
     )

@@ -149,3 +149,30 @@ fn moving_a_card_on_air_keeps_its_airing_and_frees_the_slot() {
     assert_eq!(state.airings.len(), 1);
     assert_eq!((state.airings[0].id.as_str(), state.airings[0].slot), ("air_1", Slot::UpperRight));
 }
+
+fn stream_key(id: &str, name: &str, secret: &str) -> crate::state::StreamKey {
+    crate::state::StreamKey {
+        id: id.into(),
+        channel: "main".into(),
+        name: name.into(),
+        rank: 0,
+        made: crate::time::WallTime(1),
+        digest: crate::id::digest(secret),
+    }
+}
+
+#[test]
+fn stream_keys_have_names_of_their_own_and_secrets_that_are_not_told() {
+    let state = State { channels: vec!["main".into()], ..State::default() };
+    let (state, changes) =
+        state.apply(Command::PutStreamKey(stream_key("k1", "host", "s1")), &moment(1)).unwrap();
+    let told = serde_json::to_string(&changes).unwrap() + &serde_json::to_string(&state).unwrap();
+    assert!(told.contains("host") && !told.contains("digest"), "{told}");
+    let refused = |key| state.apply(Command::PutStreamKey(key), &moment(1)).unwrap_err().field();
+    assert_eq!(refused(stream_key("k2", "host", "s2")), "name");
+    assert_eq!(refused(stream_key("k2", "guest", "s1")), "key");
+    let elsewhere = crate::state::StreamKey { channel: "shop".into(), ..stream_key("k2", "guest", "s2") };
+    assert_eq!(refused(elsewhere), "channel");
+    let (state, _) = state.apply(Command::RevokeStreamKey { key_id: "k1".into() }, &moment(1)).unwrap();
+    assert!(state.stream_keys.is_empty());
+}

@@ -67,10 +67,13 @@ fn a_client_connects_publishes_and_sends_media() {
     pair.server.accept().unwrap();
     pair.answer();
     assert!(matches!(pair.heard.last(), Some(ClientSessionEvent::PublishRequestAccepted)));
-    let body = Bytes::from_static(&[0x17, 1, 0, 0, 0, 5, 6, 7]);
-    let sent = pair.client.publish_video_data(body, RtmpTimestamp::new(40), false).unwrap();
-    pair.run(vec![sent]);
-    assert!(matches!(pair.events.last(), Some(Event::Video(40, flv::Tag::Unit { is_keyframe: true, .. }))));
+    for body in [&[0x17, 0, 0, 0, 0, 1][..], &[0x17, 1, 0, 0, 0, 5, 6, 7]] {
+        let body = Bytes::copy_from_slice(body);
+        let sent = pair.client.publish_video_data(body, RtmpTimestamp::new(40), false).unwrap();
+        pair.run(vec![sent]);
+    }
+    let Some(Event::Media(Kind::Video, 40, tags)) = pair.events.last() else { panic!("{:?}", pair.events) };
+    assert!(matches!(tags[..], [flv::Tag::Unit { is_keyframe: true, .. }]));
 }
 
 #[test]
@@ -115,7 +118,104 @@ fn metadata_is_read_as_encoders_write_it() {
 }
 
 #[test]
-fn the_key_may_be_the_end_of_the_app() {
-    let session = Session { app: "live/secret".into(), ..Session::default() };
-    assert_eq!(session.key_of(Some(&Amf0Value::Utf8String(String::new()))), "secret");
+fn the_key_is_found_wherever_encoders_put_it() {
+    for (app, name, key) in [
+        ("live", "k3y", "k3y"),
+        ("live", "k3y?token=1", "k3y"),
+        ("live/k3y", "", "k3y"),
+        ("live/k3y/", "", "k3y"),
+        ("k3y", "", "k3y"),
+        ("live", "stream?key=k3y&x=1", "k3y"),
+        ("live?key=k3y", "stream", "k3y"),
+        ("live?x=1&key=k3y", "", "k3y"),
+        ("live", "main/k3y", "k3y"),
+        ("live", "", "live"),
+    ] {
+        let session = Session { app: app.into(), ..Session::default() };
+        assert_eq!(session.key_of(Some(&Amf0Value::Utf8String(name.into()))), key, "{app} {name}");
+    }
+}
+
+/// A message in one chunk of format 0.
+fn chunk(type_id: u8, stamp: u32, body: &[u8]) -> Vec<u8> {
+    let (stamp, length) = (stamp.to_be_bytes(), (body.len() as u32).to_be_bytes());
+    let mut bytes =
+        vec![6, stamp[1], stamp[2], stamp[3], length[1], length[2], length[3], type_id, 1, 0, 0, 0];
+    bytes.extend_from_slice(body);
+    bytes
+}
+
+fn publishing() -> Pair {
+    let mut pair = connected();
+    pair.publish("k3y");
+    pair.server.accept().unwrap();
+    pair.server.feed(&[2, 0, 0, 0, 0, 0, 4, 1, 0, 0, 0, 0, 0, 1, 0, 0]).unwrap(); // chunks of 64 KiB
+    pair
+}
+
+#[test]
+fn an_aggregate_message_is_its_tags_with_times_from_the_messages() {
+    let mut pair = publishing();
+    let tag = |type_id: u8, stamp: u8, body: &[u8]| {
+        let mut bytes = vec![type_id, 0, 0, body.len() as u8, 0, 0, stamp, 0, 0, 0, 0];
+        bytes.extend_from_slice(body);
+        bytes.extend((body.len() as u32 + 11).to_be_bytes());
+        bytes
+    };
+    let body = [
+        tag(9, 100, &[0x17, 0, 0, 0, 0, 1]),
+        tag(9, 100, &[0x17, 1, 0, 0, 0, 5]),
+        tag(8, 123, &[0xaf, 0, 0x12, 0x10]),
+        tag(9, 140, &[0x27, 1, 0, 0, 0, 5]),
+    ]
+    .concat();
+    let events = pair.server.feed(&chunk(22, 5000, &body)).unwrap();
+    let times: Vec<_> = events
+        .iter()
+        .map(|event| match event {
+            Event::Media(kind, stamp, _) => (*kind, *stamp),
+            other => panic!("{other:?}"),
+        })
+        .collect();
+    assert_eq!(times, [(Kind::Video, 5000), (Kind::Video, 5000), (Kind::Audio, 5023), (Kind::Video, 5040)]);
+    assert!(pair.server.feed(&chunk(22, 5000, &[9, 0, 0, 200, 0, 0, 0, 0, 0, 0, 0, 1])).is_err());
+}
+
+#[test]
+fn an_amf3_connect_and_publish_are_understood() {
+    let mut pair = connected();
+    // "publish", 5, null, then the key as AMF3, as a Flash-era encoder sends it.
+    let mut body = vec![0, 2, 0, 7];
+    body.extend_from_slice(b"publish");
+    body.extend_from_slice(&[0, 0x40, 0x14, 0, 0, 0, 0, 0, 0, 5, 17, 6, 7]);
+    body.extend_from_slice(b"k3y");
+    let events = pair.server.feed(&chunk(17, 0, &body)).unwrap();
+    assert_eq!(events, [Event::Publish { key: "k3y".into() }]);
+}
+
+#[test]
+fn connect_is_answered_with_enhanced_capabilities() {
+    let pair = connected();
+    assert!(matches!(pair.heard[..], [ClientSessionEvent::ConnectionRequestAccepted]));
+    let [_, (_, video), _, (_, caps)] = enhanced_capabilities();
+    let video = amf::properties(video).unwrap();
+    assert_eq!((video["hvc1"].clone(), caps), (Amf0Value::Number(1.0), Amf0Value::Number(14.0)));
+}
+
+/// Flash's digest handshake: C1 carries a digest, and S2 must be signed with it.
+#[test]
+fn the_digest_handshake_completes_with_both_schemes_and_the_simple_one_too() {
+    let mut simple = Session::default();
+    let mut c0c1 = vec![3];
+    c0c1.extend(vec![0; 1536]);
+    simple.feed(&c0c1).unwrap();
+    let answer = simple.take_output();
+    assert_eq!(answer.len(), 1 + 1536 * 2, "S0, S1, S2");
+    assert_eq!(answer[1537..1541], c0c1[1..5], "the peer's own time comes back");
+    // rml_rtmp's client makes digests; the server side finds them where either scheme puts them.
+    let mut handshake = Handshake::new(PeerType::Client);
+    let mut digest = Session::default();
+    digest.feed(&handshake.generate_outbound_p0_and_p1().unwrap()).unwrap();
+    let answer = digest.take_output();
+    assert!(matches!(handshake.process_bytes(&answer).unwrap(), HandshakeProcessResult::Completed { .. }));
 }

@@ -1,0 +1,210 @@
+//! A channel's publishers: who is decoded, who is on air. Each decoder ends with its publisher.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::{mpsc, watch};
+use tokio_util::task::TaskTracker;
+
+use crate::config;
+use crate::decode::{self, Decoder, Seen};
+use crate::ingest::Arrival;
+use crate::ingest::admission::Record;
+use crate::media::{Canvas, Format, Kind, Packet, Role};
+use crate::program::choice::{self, Candidate, Rules};
+use crate::program::{self, Mixer};
+use crate::time::ProgramClock;
+
+/// How long before it is due a unit is decoded.
+const DECODE_AHEAD_NANOS: i64 = 100_000_000;
+/// How often the choice is made anew: together with the gap that is waited for, a takeover stays under half a second.
+const LOOK: Duration = Duration::from_millis(20);
+
+/// Chooses among a channel's publishers.
+pub(super) struct Switch {
+    pub(super) replacements: Option<PathBuf>,
+    pub(super) clock: ProgramClock,
+    pub(super) canvas: Canvas,
+    pub(super) mixer: Arc<Mixer>,
+    pub(super) rules: Rules,
+}
+
+/// One publisher, as the switch sees it.
+struct Present {
+    id: u64,
+    rank: u32,
+    pulse: Arc<crate::ingest::Pulse>,
+    record: Record,
+    role: watch::Sender<Role>,
+}
+
+impl Switch {
+    /// The owner's wishes from the configuration.
+    pub(super) fn rules(ingest: &config::Ingest) -> Rules {
+        let nanos = |ms: u32| i64::from(ms) * 1_000_000;
+        Rules { gap_nanos: nanos(ingest.failover_ms), return_nanos: nanos(ingest.return_ms) }
+    }
+
+    /// Each decoder is a task of its own that the server's end waits for: a pipeline must be stopped, not dropped.
+    pub(super) async fn run(self, mut arrivals: mpsc::Receiver<Arrival>, tasks: TaskTracker) {
+        let (gone, mut leaving) = mpsc::unbounded_channel();
+        let mut present: Vec<Present> = Vec::new();
+        let mut on_air = None;
+        let mut look = tokio::time::interval(LOOK);
+        look.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        loop {
+            tokio::select! {
+                arrival = arrivals.recv() => match arrival {
+                    Some(arrival) => {
+                        let better = present.iter().filter(|one| one.rank < arrival.rank).count();
+                        // Two are decoded: on air and ready. Said before the first packet is looked at.
+                        let role = if better < 2 { Role::Standby } else { Role::Waiting };
+                        present.push(self.welcome(arrival, role, gone.clone(), &tasks));
+                    }
+                    None => return,
+                },
+                Some(id) = leaving.recv() => present.retain(|one| one.id != id),
+                _ = look.tick(), if !present.is_empty() => {}
+            }
+            on_air = self.choose(on_air, &present);
+        }
+    }
+
+    fn choose(&self, before: Option<u64>, present: &[Present]) -> Option<u64> {
+        let candidates: Vec<Candidate> = present
+            .iter()
+            .map(|one| Candidate {
+                id: one.id,
+                rank: one.rank,
+                last: one.pulse.last(),
+                since: one.pulse.since(),
+                has_media: self.mixer.has_media(one.id),
+            })
+            .collect();
+        let now = self.clock.now();
+        let on_air = choice::on_air(now, before, &candidates, self.rules);
+        if let Some(id) = on_air.filter(|_| on_air != before) {
+            self.mixer.put_on_air(id);
+            if let (Some(_), Some(one)) = (before, present.iter().find(|one| one.id == id)) {
+                let status = one.record.status();
+                let name = status.key_name.unwrap_or_else(|| "source".into());
+                tracing::info!(channel = one.record.channel(), "{name} (rank {}) is on air", one.rank);
+            }
+        }
+        for ((_, role), one) in choice::roles(now, on_air, &candidates, self.rules).iter().zip(present) {
+            if one.role.send_if_modified(|before| std::mem::replace(before, *role) != *role) {
+                one.record.report(|status| status.role = *role);
+            }
+        }
+        on_air
+    }
+
+    fn welcome(
+        &self,
+        arrival: Arrival,
+        role: Role,
+        gone: mpsc::UnboundedSender<u64>,
+        tasks: &TaskTracker,
+    ) -> Present {
+        let (role, role_rx) = watch::channel(role);
+        let Arrival { id, rank, .. } = arrival;
+        let (pulse, record) = (arrival.pulse.clone(), arrival.record.clone());
+        let decoding = Decoding {
+            replacements: self.replacements.clone(),
+            clock: self.clock.clone(),
+            canvas: self.canvas,
+            mixer: self.mixer.clone(),
+            record: arrival.record.clone(),
+            id,
+            formats: [None, None],
+            decoder: None,
+        };
+        tasks.spawn(async move {
+            let (cancel, failure) = (arrival.cancel.clone(), arrival.failure.clone());
+            if let Err(error) = decoding.run(arrival, role_rx).await {
+                let _ = failure.set(error.to_string()); // the publisher's own line tells it
+            }
+            cancel.cancel();
+            let _ = gone.send(id); // one for each publisher, of which there are few
+        });
+        Present { id, rank, pulse, record, role }
+    }
+}
+
+/// Decodes one publisher's units shortly before they are due, while it is on air or ready. What rides out uneven
+/// delivery waits coded: decoded it would be a hundred times larger, and out of the processor's caches by the time
+/// it is used.
+struct Decoding {
+    replacements: Option<PathBuf>,
+    clock: ProgramClock,
+    canvas: Canvas,
+    mixer: Arc<Mixer>,
+    record: Record,
+    id: u64,
+    /// As announced last, for a decoder that starts later.
+    formats: [Option<Format>; 2],
+    decoder: Option<Decoder>,
+}
+
+impl Decoding {
+    async fn run(mut self, mut arrival: Arrival, role: watch::Receiver<Role>) -> Result<(), decode::Error> {
+        let mut outcome = Ok(());
+        while let Some(packet) = arrival.packets.recv().await {
+            let is_wanted = *role.borrow() != Role::Waiting;
+            outcome = self.take(packet, is_wanted).await;
+            if outcome.is_err() {
+                break;
+            }
+        }
+        drop(arrival.packets);
+        match self.decoder.take() {
+            Some(decoder) => outcome.and(decoder.stop().await),
+            None => outcome,
+        }
+    }
+
+    async fn take(&mut self, packet: Packet, is_wanted: bool) -> Result<(), decode::Error> {
+        if let Packet::Format(format) = &packet {
+            self.formats[usize::from(format.codec.kind() == Kind::Audio)] = Some(format.clone());
+        }
+        if !is_wanted {
+            return match self.decoder.take() {
+                Some(decoder) => decoder.stop().await,
+                None => Ok(()),
+            };
+        }
+        let mut decoder = match self.decoder.take() {
+            Some(decoder) => decoder,
+            None => self.start().await?,
+        };
+        if let Packet::Unit(unit) = &packet {
+            let early = unit.dts.since(self.clock.now()) - DECODE_AHEAD_NANOS;
+            tokio::time::sleep(Duration::from_nanos(early.max(0).unsigned_abs())).await;
+        }
+        let outcome = decoder.push(packet).await;
+        self.decoder = Some(decoder);
+        outcome
+    }
+
+    async fn start(&self) -> Result<Decoder, decode::Error> {
+        let record = self.record.clone();
+        let watcher = move |seen| {
+            record.report(|status| match seen {
+                Seen::Size { width, height } => (status.width, status.height) = (Some(width), Some(height)),
+                Seen::Repaired => status.frames_repaired += 1,
+                Seen::Note(text) => {
+                    if !status.notes.contains(&text) {
+                        status.notes.push(text);
+                    }
+                }
+            });
+        };
+        let sink = program::attach(&self.mixer, self.id);
+        let mut decoder = Decoder::new(self.replacements.clone(), self.canvas, sink, Arc::new(watcher));
+        for format in self.formats.iter().flatten() {
+            decoder.push(Packet::Format(format.clone())).await?;
+        }
+        Ok(decoder)
+    }
+}
