@@ -25,6 +25,9 @@ use crate::time::{MediaTime, ProgramClock};
 /// Behind the clock by more than this, the programme repeats pictures until it has caught up.
 const LATE_NANOS: i64 = 300_000_000;
 
+/// Held for this long, a picture counts as standing.
+const HELD_NANOS: i64 = 250_000_000;
+
 /// The pictures for when nobody publishes.
 #[derive(Debug, Clone)]
 pub struct Slates {
@@ -204,6 +207,8 @@ pub struct Programme {
     pub slates: Slates,
     /// Whether a publisher was on air before this start.
     pub was_live: bool,
+    /// Since when the last picture is held.
+    pub held_since: Option<MediaTime>,
 }
 
 /// Starts the programme's thread at the start of `first_segment`. When that is in the past, frames up to the
@@ -258,8 +263,14 @@ fn run(mut programme: Programme, first_segment: u64, progress: &watch::Sender<Pr
 impl Programme {
     /// The picture of a tick, stamped with its time.
     fn picture(&mut self, pick: Pick<gst::Buffer>, time: MediaTime) -> (gst::Buffer, Showing) {
+        let is_held = matches!(pick, Pick::Held(_));
+        self.held_since = self.held_since.filter(|_| is_held).or(is_held.then_some(time));
         let (source, showing) = match pick {
             Pick::New(frame) => (frame, Showing::Live),
+            // A slower publisher's frames are held for a tick now and then.
+            Pick::Held(frame) if self.held_since.is_none_or(|since| time.since(since) < HELD_NANOS) => {
+                (frame, Showing::Live)
+            }
             Pick::Held(frame) => (frame, Showing::Held),
             Pick::Slate if self.was_live => (self.slates.back_soon.clone(), Showing::BackSoon),
             Pick::Slate => (self.slates.starting_soon.clone(), Showing::StartingSoon),

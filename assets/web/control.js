@@ -3,9 +3,10 @@
 import { Connection } from "./connection.js";
 import { play } from "./player.js";
 import { openEditor } from "./editor.js";
+import { drawKeys, drawPublishers, joinForms } from "./publishers.js";
 
 const $ = (id) => document.getElementById(id);
-const state = { products: {}, cards: {}, airings: [], channels: [] };
+const state = { products: {}, cards: {}, airings: [], channels: [], streamKeys: {} };
 let connection, token, channel, player, digits = {}, clockOffsetMs = 0, isConnected = false;
 
 function start(password) {
@@ -54,6 +55,8 @@ function receive(name, data) {
       break;
     case "CardMoved": state.airings = state.airings.map((a) => (a.id === data.airing.id ? data.airing : a)); break;
     case "CardHidden": state.airings = state.airings.filter((a) => a.id !== data.airing.id); break;
+    case "StreamKeyChanged": state.streamKeys[data.key.id] = data.key; break;
+    case "StreamKeyRevoked": delete state.streamKeys[data.keyId]; break;
     case "ChannelStatusChanged":
       state.channels = state.channels.map((c) => (c.id === data.id ? data : c));
       drawStatus();
@@ -140,6 +143,7 @@ function draw() {
   if (focused) $("cards").querySelector(`button[data-card="${CSS.escape(focused)}"]`)?.focus();
   drawOnAir();
   drawStatus();
+  drawKeys(state.streamKeys, channel, ask, isConnected);
 }
 
 function drawOnAir() {
@@ -160,16 +164,12 @@ const SHOWING = { startingSoon: "slate “Starting soon”", live: "live picture
 function drawStatus() {
   const status = state.channels.find((c) => c.id === channel);
   if (!status) return;
-  const p = status.publisher;
-  $("publisher").textContent = p.isConnected
-    ? `Connected (${p.protocol}). Viewers see: ${SHOWING[status.showing]}.`
-    : `Nobody publishes. Viewers see: ${SHOWING[status.showing]}.`;
-  const parts = p.isConnected
-    ? [p.width && `${p.width}×${p.height}`, `${p.fps} fps`, `${p.bitrateKbps} kb/s`,
-      p.keyframeIntervalS && `key frame every ${p.keyframeIntervalS.toFixed(1)} s`, p.encoder]
-    : [p.lastEnd && `Last publisher: ${p.lastEnd}`];
-  if (status.behindMs > 500) parts.push(`the programme is ${status.behindMs} ms late: this machine is too slow`);
-  $("publisher-detail").textContent = parts.filter(Boolean).join(" · ");
+  const shown = `Viewers see: ${SHOWING[status.showing]}.`;
+  $("publisher").textContent = status.publishers.length ? shown : `Nobody publishes. ${shown}`;
+  const late = status.behindMs > 500 && `The programme is ${status.behindMs} ms late: this machine is too slow.`;
+  const last = status.publisher.lastEnd && `Last publisher: ${status.publisher.lastEnd}`;
+  $("publisher-detail").textContent = [late, last].filter(Boolean).join(" ");
+  drawPublishers(status);
 }
 
 function say(text) {
@@ -179,10 +179,10 @@ function say(text) {
 
 const request = (name, data) => connection.request(name, data);
 
-/** Asks and shows what was refused. */
+/** Asks and shows what was refused; the answer, or nothing. */
 async function ask(name, data) {
   say("");
-  try { await request(name, data); } catch (error) { say(error.message); }
+  try { return await request(name, data); } catch (error) { say(error.message); }
 }
 
 async function upload(sku, file) {
@@ -191,6 +191,7 @@ async function upload(sku, file) {
   if (!response.ok) throw new Error((await response.json()).detail);
 }
 
+joinForms(ask, () => channel);
 $("panic").addEventListener("click", () => ask("ClearAll", { channel }));
 $("add").addEventListener("click", () => openEditor({ state, digits, request, upload }));
 $("login").addEventListener("submit", (event) => { event.preventDefault(); start($("password").value); });

@@ -163,7 +163,8 @@ impl Channel {
         let encoder = encoding.build().await?;
         let was_live = run.last_live.is_some_and(|live| WallTime::now().0 - live.0 < SHOW_GOES_ON_MS);
         let switch_clock = clock.clone();
-        let programme = Programme { clock, grid, mixer: mixer.clone(), outlet, slates, was_live };
+        let programme =
+            Programme { clock, grid, mixer: mixer.clone(), outlet, slates, was_live, held_since: None };
         let progress = program::start(programme, &channel.name, first_segment)?;
         tasks.spawn(encoding.run(encoder, progress.clone(), stop.clone()));
 
@@ -173,6 +174,7 @@ impl Channel {
             canvas: channel.canvas,
             mixer,
             rules: Switch::rules(&config.ingest),
+            stop: stop.clone(),
         };
         tasks.spawn(until(stop.clone(), switch.run(reception.arrivals, tasks.clone())));
         let (status_tx, status) = watch::channel(ChannelStatus::default());

@@ -32,6 +32,21 @@ pub enum Error {
     Unwanted,
 }
 
+/// A coded unit as a protocol gives it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Unit {
+    /// The track.
+    pub kind: Kind,
+    /// When it is decoded.
+    pub stamp: Stamp,
+    /// Shown this much later, in nanoseconds.
+    pub cts_nanos: i64,
+    /// Whether decoding can start here.
+    pub is_keyframe: bool,
+    /// Framed as the track's codec says.
+    pub data: Bytes,
+}
+
 /// One publisher's way into its channel.
 pub struct Feed {
     seat: Seat,
@@ -69,30 +84,36 @@ impl Feed {
     /// [`Error`]; the publisher ends.
     pub async fn format(&mut self, format: Format) -> Result<(), Error> {
         let (kind, name) = (format.codec.kind(), format.codec.name());
-        self.has_video |= kind == Kind::Video;
         self.seat.record.report(|status| match kind {
             Kind::Video => status.video_codec = Some(name),
             Kind::Audio => status.audio_codec = Some(name),
         });
-        self.send(Packet::Format(format)).await
+        self.hand_on(Packet::Format(format)).await
     }
 
-    /// A coded unit, decoded at `stamp` and shown `cts_nanos` later.
+    /// A coded unit of a publisher whose tracks come in one order: waits when it is too early, then hands it on.
     ///
     /// # Errors
     /// [`Error`]; the publisher ends.
-    pub async fn unit(
-        &mut self,
-        kind: Kind,
-        stamp: Stamp,
-        cts_nanos: i64,
-        is_keyframe: bool,
-        data: Bytes,
-    ) -> Result<(), Error> {
+    pub async fn unit(&mut self, unit: Unit) -> Result<(), Error> {
+        let (packet, wait) = self.prepare(unit);
+        if !wait.is_zero() {
+            tokio::select! {
+                () = self.seat.cancel.cancelled() => return Err(Error::Replaced),
+                () = tokio::time::sleep(wait) => {}
+            }
+        }
+        self.hand_on(packet).await
+    }
+
+    /// Counts a unit that has arrived now; the packet, and how long to wait before it is handed on.
+    pub fn prepare(&mut self, unit: Unit) -> (Packet, Duration) {
+        let Unit { kind, stamp, cts_nanos, is_keyframe, data } = unit;
         let now = self.seat.record.clock().now();
         let due = self.timeline.map(kind, stamp, cts_nanos, now);
         self.last_unit = Some(now);
-        // Without a picture the sound tells that somebody is there.
+        // Until a picture comes the sound tells that somebody is there.
+        self.has_video |= kind == Kind::Video;
         if kind == Kind::Video || !self.has_video {
             self.seat.beat();
         }
@@ -100,10 +121,20 @@ impl Feed {
         if let Some(reading) = self.meter.count(counted, now) {
             self.report(reading);
         }
-        if due.wait > 0 {
-            self.pause(Duration::from_nanos(due.wait.unsigned_abs())).await?;
+        let packet = Packet::Unit(AccessUnit { kind, pts: due.pts, dts: due.dts, is_keyframe, data });
+        (packet, Duration::from_nanos(due.wait.unsigned_abs()))
+    }
+
+    /// Hands a packet on; waits while the decoder is busy.
+    ///
+    /// # Errors
+    /// [`Error`]; the publisher ends.
+    pub async fn hand_on(&self, packet: Packet) -> Result<(), Error> {
+        tokio::select! {
+            biased;
+            () = self.seat.cancel.cancelled() => Err(Error::Replaced),
+            is_wanted = self.seat.send(packet) => if is_wanted { Ok(()) } else { Err(Error::Unwanted) },
         }
-        self.send(Packet::Unit(AccessUnit { kind, pts: due.pts, dts: due.dts, is_keyframe, data })).await
     }
 
     /// Something that producers should know.
@@ -146,21 +177,6 @@ impl Feed {
             protocol.unwrap_or_default()
         );
         self.seat.end_with(reason);
-    }
-
-    async fn pause(&self, wait: Duration) -> Result<(), Error> {
-        tokio::select! {
-            () = self.seat.cancel.cancelled() => Err(Error::Replaced),
-            () = tokio::time::sleep(wait) => Ok(()),
-        }
-    }
-
-    async fn send(&self, packet: Packet) -> Result<(), Error> {
-        tokio::select! {
-            biased;
-            () = self.seat.cancel.cancelled() => Err(Error::Replaced),
-            is_wanted = self.seat.send(packet) => if is_wanted { Ok(()) } else { Err(Error::Unwanted) },
-        }
     }
 
     fn report(&mut self, reading: Reading) {

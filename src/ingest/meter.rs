@@ -110,7 +110,7 @@ impl Meter {
     }
 
     fn pace(&mut self, stamp: i64, now: MediaTime) -> f64 {
-        if self.marks.back().is_some_and(|(last, _)| (stamp - last).abs() > JUMP + SECOND) {
+        if self.marks.back().is_some_and(|(last, _)| stamp < *last || stamp - last > JUMP + SECOND) {
             self.marks.clear();
         }
         self.marks.push_back((stamp, now));

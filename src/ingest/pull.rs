@@ -14,7 +14,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::admission::{self, Doorman};
 use super::feed::{self, Feed};
-use super::streams::{self, Streams};
+use super::streams::Streams;
 use crate::config;
 use crate::media::{SourceState, SourceStatus};
 use crate::pipeline::description::Description;
@@ -121,6 +121,7 @@ impl Puller {
     /// Pulls what is `wanted` until `stop`.
     pub async fn run(self, mut wanted: watch::Receiver<Option<Source>>, stop: CancellationToken) {
         let mut again = AGAIN;
+        let mut feed: Option<Feed> = None;
         loop {
             let Some(source) = wanted.borrow_and_update().clone() else {
                 self.status.send_replace(None);
@@ -131,7 +132,9 @@ impl Puller {
                 again = AGAIN;
                 continue;
             };
-            self.tell(&source, SourceState::Connecting, None);
+            if feed.is_none() {
+                self.tell(&source, SourceState::Connecting, None);
+            }
             let watch = Stopwatch::start();
             let change = async {
                 tokio::select! {
@@ -139,17 +142,23 @@ impl Puller {
                     _ = wanted.changed() => {}
                 }
             };
-            let Err(error) = self.pull(&source, change).await else {
+            let outcome = self.pull(&source, change, &mut feed).await;
+            // A file goes on from its beginning, as the same publisher.
+            if !source.url.contains("://") && matches!(outcome, Err(Error::Ended)) && feed.is_some() {
+                continue;
+            }
+            if let Some(feed) = feed.take() {
+                let reason =
+                    outcome.as_ref().map_or_else(ToString::to_string, |()| "another source".to_owned());
+                feed.end(&reason, &shown(&source.url));
+            }
+            let Err(error) = outcome else {
                 if stop.is_cancelled() {
                     return;
                 }
                 again = AGAIN; // another source
                 continue;
             };
-            let is_file = !source.url.contains("://");
-            if is_file && matches!(error, Error::Ended) {
-                continue; // from its beginning
-            }
             if watch.elapsed() > WELL {
                 again = AGAIN;
             }
@@ -173,24 +182,24 @@ impl Puller {
     }
 
     /// `Ok` when `change` came first.
-    async fn pull(&self, source: &Source, change: impl Future<Output = ()>) -> Result<(), Error> {
+    async fn pull(
+        &self,
+        source: &Source,
+        change: impl Future<Output = ()>,
+        feed: &mut Option<Feed>,
+    ) -> Result<(), Error> {
         let address = address(&source.url, &self.media_dir)?;
         let pipeline = Description::load("pull", self.pipelines.as_deref())?.build()?;
         let element: gst::Element = pipeline.element("source")?;
         element.set_property("uri", address);
-        let mut events = Streams::attach(pipeline.inner(), &element);
+        let mut streams = Streams::attach(pipeline.inner(), &element);
         let mut bus = pipeline.events();
         let pipeline = pipeline.play().await?;
-        let mut feed = None;
         let outcome = tokio::select! {
             () = change => Ok(()),
-            outcome = self.take(source, &mut events, &mut bus, &mut feed) => outcome,
+            outcome = self.take(source, &mut streams, &mut bus, feed) => outcome,
         };
-        drop(events); // lets go of a pipeline that waits to hand something on
-        if let Some(feed) = feed {
-            let reason = outcome.as_ref().map_or_else(ToString::to_string, |()| "another source".to_owned());
-            feed.end(&reason, &shown(&source.url));
-        }
+        drop(streams); // lets go of a pipeline that waits to hand something on
         pipeline.stop().await?;
         outcome
     }
@@ -198,7 +207,7 @@ impl Puller {
     async fn take(
         &self,
         source: &Source,
-        events: &mut mpsc::Receiver<streams::Event>,
+        streams: &mut Streams,
         bus: &mut mpsc::Receiver<Event>,
         feed: &mut Option<Feed>,
     ) -> Result<(), Error> {
@@ -206,11 +215,17 @@ impl Puller {
         let mut idle = tokio::time::interval(IDLE);
         let mut since = Stopwatch::start();
         loop {
-            let event = tokio::select! {
-                event = events.recv() => event.ok_or(Error::Ended)?,
+            let step = tokio::select! {
+                step = streams.next() => step,
                 Some(event) = bus.recv() => match event {
                     Event::Error(detail) => return Err(Error::Source(detail)),
-                    Event::Eos => return Err(Error::Ended),
+                    Event::Eos => {
+                        // What came before the end has been handed on by now, and waits.
+                        while let (Some(step), Some(feed)) = (streams.rest().await, feed.as_mut()) {
+                            streams.take(step, feed).await?;
+                        }
+                        return Err(Error::Ended);
+                    }
                     Event::Warning(detail) => {
                         tracing::debug!(channel = self.channel, "source: {detail}");
                         continue;
@@ -236,7 +251,7 @@ impl Puller {
                 self.tell(source, SourceState::On, None);
                 feed.insert(Feed::new(seat, self.ingest.jitter_ms))
             };
-            streams::feed(event, feed).await?;
+            streams.take(step, feed).await?;
         }
     }
 }

@@ -19,7 +19,7 @@ use tokio_util::sync::CancellationToken;
 
 use self::session::{Event, Session};
 use super::admission::{self, Applicant, Doorman, Seat};
-use super::feed::{self, Feed};
+use super::feed::{self, Feed, Unit};
 use super::timeline::Stamp;
 use crate::config;
 
@@ -291,7 +291,8 @@ async fn take(event: Event, feed: &mut Feed) -> Result<bool, Error> {
                 match tag {
                     flv::Tag::Format(format) => feed.format(format).await?,
                     flv::Tag::Unit { cts_nanos, is_keyframe, data } => {
-                        feed.unit(kind, Stamp::Millis(stamp), cts_nanos, is_keyframe, data).await?;
+                        let stamp = Stamp::Millis(stamp);
+                        feed.unit(Unit { kind, stamp, cts_nanos, is_keyframe, data }).await?;
                     }
                     flv::Tag::Note(text) => feed.note(text),
                 }

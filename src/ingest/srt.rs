@@ -24,7 +24,7 @@ use self::ffi::{Reject, Socket};
 use self::programs::{Choice, Programs};
 use super::admission::{self, Applicant, Doorman, Record};
 use super::feed::{self, Feed};
-use super::streams::{self, Streams};
+use super::streams::{Event, Step, Streams};
 use crate::config;
 use crate::media::SrtStatus;
 use crate::pipeline::description::Description;
@@ -177,7 +177,7 @@ async fn publish(
     let pipeline = Description::load("demux_ts", port.pipelines.as_deref())?.build()?;
     let demultiplexer: gst::Element = pipeline.element("demux")?;
     let source: gst_app::AppSrc = pipeline.element("in")?;
-    let mut events = Streams::attach(pipeline.inner(), &demultiplexer);
+    let mut streams = Streams::attach(pipeline.inner(), &demultiplexer);
     let mut bus = pipeline.events();
     let pipeline = pipeline.play().await?;
     let is_over = Arc::new(AtomicBool::new(false));
@@ -200,13 +200,13 @@ async fn publish(
             tokio::select! {
                 () = stop.cancelled() => Ok(()),
                 reason = &mut end => Err(Error::Ended(reason.unwrap_or_else(|_| "the reader failed".into()))),
-                outcome = take(feed, &mut events, &mut bus, &mut said) => outcome,
+                outcome = take(feed, &mut streams, &mut bus, &mut said) => outcome,
             }
         }
         Err(error) => Err(Error::Ended(format!("no thread to read it: {error}"))),
     };
     is_over.store(true, Ordering::Release);
-    drop(events); // lets go of a pipeline that waits to hand something on
+    drop(streams); // lets go of a pipeline that waits to hand something on
     finish(pipeline).await;
     outcome
 }
@@ -219,7 +219,7 @@ async fn finish(pipeline: Pipeline) {
 
 async fn take(
     feed: &mut Feed,
-    events: &mut mpsc::Receiver<streams::Event>,
+    streams: &mut Streams,
     bus: &mut mpsc::Receiver<pipeline::Event>,
     said: &mut mpsc::Receiver<String>,
 ) -> Result<(), Error> {
@@ -238,9 +238,9 @@ async fn take(
                 pipeline::Event::Warning(detail) => tracing::debug!("demultiplexer: {detail}"),
                 pipeline::Event::Eos => {}
             },
-            Some(event) = events.recv() => {
-                is_found |= matches!(event, streams::Event::Format(_));
-                super::streams::feed(event, feed).await?;
+            step = streams.next() => {
+                is_found |= matches!(step, Step::Event(Event::Format(_)));
+                streams.take(step, feed).await?;
             }
             _ = idle.tick() => feed.idle(),
         }

@@ -1,8 +1,10 @@
 //! A demultiplexer's pads to formats and units: the first picture and the first sound, parsed and framed as
 //! [`Codec`] says; the others are named and dropped.
 //!
-//! Events wait in one bounded queue: when nobody takes them, the pipeline waits, and so does its source.
+//! Each track's events wait in a bounded queue of its own: when nobody takes them, the pipeline waits, and so does its
+//! source. A source faster than time runs ahead in each track as it likes, so each is held up by itself.
 
+use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::Bytes;
@@ -11,58 +13,131 @@ use gstreamer_app as gst_app;
 use gstreamer_app::prelude::*;
 use tokio::sync::mpsc;
 
-use super::feed::{self, Feed};
+use super::feed::{self, Feed, Unit};
 use super::timeline::Stamp;
-use crate::media::{Codec, Format, Kind};
+use crate::media::{Codec, Format, Kind, Packet};
 
-/// Events that wait for the feed.
-const EVENTS: usize = 128;
+/// Events of a track that wait for the feed.
+const EVENTS: usize = 64;
 
 /// What a demultiplexer gives.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Event {
     /// What follows in a track is coded so.
     Format(Format),
-    /// A coded unit.
-    Unit {
-        /// The track.
-        kind: Kind,
-        /// When it is decoded, nanoseconds on the source's clock.
-        dts: i64,
-        /// Shown this much later.
-        cts: i64,
-        /// Whether decoding can start here.
-        is_keyframe: bool,
-        /// The unit.
-        data: Bytes,
-    },
+    /// A coded unit, in running time.
+    Unit(Unit),
     /// Something that producers should know.
     Note(String),
 }
 
+/// What happened.
+#[derive(Debug)]
+pub enum Step {
+    /// A track has something.
+    Event(Event),
+    /// A track's held unit may go on.
+    Due(Kind),
+}
+
+/// The tracks of one demultiplexer.
+pub struct Streams {
+    tracks: [Track; 2],
+}
+
+struct Track {
+    events: mpsc::Receiver<Event>,
+    /// A unit that came too early, and its time.
+    held: Option<(Packet, Pin<Box<tokio::time::Sleep>>)>,
+}
+
+impl Track {
+    /// The next thing that happens in this track; for ever when the demultiplexer is gone. May be given up.
+    async fn next(&mut self, kind: Kind) -> Step {
+        if let Some((_, until)) = &mut self.held {
+            until.await;
+            return Step::Due(kind);
+        }
+        match self.events.recv().await {
+            Some(event) => Step::Event(event),
+            None => std::future::pending().await,
+        }
+    }
+
+    fn is_empty(&self) -> bool {
+        self.held.is_none() && self.events.is_empty()
+    }
+}
+
+impl Streams {
+    /// The next thing that happens. May be given up without loss.
+    pub async fn next(&mut self) -> Step {
+        let [video, audio] = &mut self.tracks;
+        tokio::select! {
+            step = video.next(Kind::Video) => step,
+            step = audio.next(Kind::Audio) => step,
+        }
+    }
+
+    /// What is left after the demultiplexer's end.
+    pub async fn rest(&mut self) -> Option<Step> {
+        if self.tracks.iter().all(Track::is_empty) { None } else { Some(self.next().await) }
+    }
+
+    /// Feeds it. Not to be given up half-way.
+    ///
+    /// # Errors
+    /// [`feed::Error`]; the publisher ends.
+    pub async fn take(&mut self, step: Step, feed: &mut Feed) -> Result<(), feed::Error> {
+        match step {
+            Step::Event(Event::Format(format)) => feed.format(format).await,
+            Step::Event(Event::Note(text)) => {
+                feed.note(text);
+                Ok(())
+            }
+            Step::Event(Event::Unit(unit)) => {
+                let track = &mut self.tracks[usize::from(unit.kind == Kind::Audio)];
+                let (packet, wait) = feed.prepare(unit);
+                if wait.is_zero() {
+                    return feed.hand_on(packet).await;
+                }
+                track.held = Some((packet, Box::pin(tokio::time::sleep(wait))));
+                Ok(())
+            }
+            Step::Due(kind) => match self.tracks[usize::from(kind == Kind::Audio)].held.take() {
+                Some((packet, _)) => feed.hand_on(packet).await,
+                None => Ok(()),
+            },
+        }
+    }
+}
+
 /// Takes the pads of one demultiplexer.
 #[derive(Clone)]
-pub struct Streams {
-    events: mpsc::Sender<Event>,
+struct Pads {
+    events: [mpsc::Sender<Event>; 2],
     chosen: Arc<Mutex<[Option<String>; 2]>>,
 }
 
 impl Streams {
     /// Takes the pads that `demultiplexer` has and gets, inside `pipeline`.
-    pub fn attach(pipeline: &gst::Pipeline, demultiplexer: &gst::Element) -> mpsc::Receiver<Event> {
-        let (events, receiver) = mpsc::channel(EVENTS);
-        let streams = Self { events, chosen: Arc::default() };
+    pub fn attach(pipeline: &gst::Pipeline, demultiplexer: &gst::Element) -> Self {
+        let (video, video_events) = mpsc::channel(EVENTS);
+        let (audio, audio_events) = mpsc::channel(EVENTS);
+        let pads = Pads { events: [video, audio], chosen: Arc::default() };
         // Weak: the pipeline owns the element, which owns these closures.
-        let (weak, added) = (pipeline.downgrade(), streams.clone());
+        let (weak, added) = (pipeline.downgrade(), pads.clone());
         demultiplexer.connect_pad_added(move |_, pad| {
             if let Some(pipeline) = weak.upgrade() {
                 added.add(&pipeline, pad);
             }
         });
-        demultiplexer.connect_pad_removed(move |_, pad| streams.forget(pad));
-        receiver
+        demultiplexer.connect_pad_removed(move |_, pad| pads.forget(pad));
+        Self { tracks: [video_events, audio_events].map(|events| Track { events, held: None }) }
     }
+}
 
+impl Pads {
     fn add(&self, pipeline: &gst::Pipeline, pad: &gst::Pad) {
         if pad.direction() != gst::PadDirection::Src {
             return;
@@ -139,7 +214,7 @@ impl Streams {
     }
 
     fn callbacks(&self, kind: Kind) -> gst_app::AppSinkCallbacks {
-        let events = self.events.clone();
+        let events = self.events[usize::from(kind == Kind::Audio)].clone();
         let (mut format, mut last) = (None, 0);
         gst_app::AppSinkCallbacks::builder()
             .new_sample(move |out| {
@@ -161,7 +236,7 @@ impl Streams {
     }
 
     fn say(&self, event: Event) {
-        let _ = self.events.blocking_send(event); // nobody listens: the source is ending
+        let _ = self.events[0].blocking_send(event); // nobody listens: the source is ending
     }
 }
 
@@ -260,28 +335,11 @@ fn unit_of(sample: &gst::Sample, kind: Kind, last: &mut i64) -> Option<Event> {
     if map.is_empty() {
         return None;
     }
-    Some(Event::Unit {
+    Some(Event::Unit(Unit {
         kind,
-        dts,
-        cts: pts.map_or(0, |pts| pts - dts),
+        stamp: Stamp::Nanos(dts),
+        cts_nanos: pts.map_or(0, |pts| pts - dts),
         is_keyframe: kind == Kind::Audio || !buffer.flags().contains(gst::BufferFlags::DELTA_UNIT),
         data: Bytes::copy_from_slice(&map),
-    })
-}
-
-/// Hands an event on.
-///
-/// # Errors
-/// [`feed::Error`]; the publisher ends.
-pub async fn feed(event: Event, feed: &mut Feed) -> Result<(), feed::Error> {
-    match event {
-        Event::Format(format) => feed.format(format).await,
-        Event::Unit { kind, dts, cts, is_keyframe, data } => {
-            feed.unit(kind, Stamp::Nanos(dts), cts, is_keyframe, data).await
-        }
-        Event::Note(text) => {
-            feed.note(text);
-            Ok(())
-        }
-    }
+    }))
 }

@@ -52,7 +52,11 @@ impl Description {
         // Without FATAL_ERRORS a missing element passes and the pipeline is built around the hole.
         let element = gst::parse::launch_full(&text, None, gst::ParseFlags::FATAL_ERRORS)
             .map_err(|error| failed(error.to_string()))?;
-        let inner = element.downcast::<gst::Pipeline>().map_err(|_| failed("a single element".into()))?;
+        // One element alone comes without a pipeline around it.
+        let inner = element.downcast::<gst::Pipeline>().or_else(|element| {
+            let pipeline = gst::Pipeline::new();
+            pipeline.add(&element).map(|()| pipeline).map_err(|error| failed(error.to_string()))
+        })?;
         Ok(Pipeline { name: self.name.clone(), inner })
     }
 

@@ -35,15 +35,15 @@ pub struct FrameSync<F> {
     /// of jitter changes nothing; nor does it at twice our rate, where every second frame is then as far
     /// from the tick on the other side.
     shift: Option<i64>,
-    /// Smoothed distance of a frame's shifted time before its tick.
-    phase: f64,
+    /// Smoothed distance of frames' shifted times before their ticks, as a point in the circle that a tick is: at our
+    /// own rate it lies on the rim, at another one near the middle.
+    phase: (f64, f64),
 }
 
 impl<F: Clone> FrameSync<F> {
     /// For ticks at `rate`, holding the last frame for `hold_nanos`, with frames up to `most_nanos` waiting.
     pub fn new(rate: FrameRate, hold_nanos: i64, most_nanos: i64) -> Self {
         let frame_nanos = rate.time_of(1).0 as i64;
-        let phase = frame_nanos as f64 / 4.0;
         Self {
             rate,
             frame_nanos,
@@ -52,7 +52,7 @@ impl<F: Clone> FrameSync<F> {
             waiting: VecDeque::new(),
             last: None,
             shift: None,
-            phase,
+            phase: (0.0, 1.0),
         }
     }
 
@@ -96,7 +96,7 @@ impl<F: Clone> FrameSync<F> {
     fn shift_for(&mut self, pts: MediaTime) -> i64 {
         *self.shift.get_or_insert_with(|| {
             let quarter = self.frame_nanos / 4;
-            self.phase = quarter as f64;
+            self.phase = (0.0, 1.0);
             let after_tick = pts.since(self.rate.time_of(self.rate.frame_at(pts)));
             let to_nearest =
                 if after_tick <= self.frame_nanos / 2 { -after_tick } else { self.frame_nanos - after_tick };
@@ -104,18 +104,25 @@ impl<F: Clone> FrameSync<F> {
         })
     }
 
-    /// Moves the shift when the frames' phase has drifted near a tick. At another rate than ours the
-    /// phase goes round, its mean stays in the middle, and nothing is moved.
+    /// Moves the shift when the frames' phase has come near a tick, by drift or after a jump. At another rate than
+    /// ours the phase goes round, its mean stays in the middle, and nothing is moved.
     fn follow(&mut self, phase: i64) {
-        self.phase += (phase.clamp(0, self.frame_nanos) as f64 - self.phase) * 0.02;
+        use std::f64::consts::TAU;
         let frame = self.frame_nanos as f64;
-        if !(0.08..0.85).contains(&(self.phase / frame))
+        let angle = phase as f64 / frame * TAU;
+        // A quarter of a tick before the tick is (0, 1).
+        self.phase.0 += (angle.cos() - self.phase.0) * 0.05;
+        self.phase.1 += (angle.sin() - self.phase.1) * 0.05;
+        let mean = (self.phase.1.atan2(self.phase.0) / TAU).rem_euclid(1.0);
+        let is_steady = self.phase.0.hypot(self.phase.1) > 0.6;
+        if is_steady
+            && !(0.08..0.85).contains(&mean)
             && let Some(shift) = &mut self.shift
         {
-            // Never more than a frame early or late, or sound and picture part.
-            let off = self.phase - frame / 4.0;
+            // The short way round, and never more than a frame early or late, or sound and picture part.
+            let off = ((mean + 0.25).rem_euclid(1.0) - 0.5) * frame;
             *shift = (*shift + off as i64).clamp(-self.frame_nanos, self.frame_nanos / 4);
-            self.phase = frame / 4.0;
+            self.phase = (0.0, 1.0);
         }
     }
 }
@@ -159,6 +166,23 @@ mod tests {
                 shown.windows(2).all(|pair| pair[1] == pair[0] + 1),
                 "phase {phase}: a frame was left out"
             );
+        }
+    }
+
+    #[test]
+    fn after_a_jump_to_any_phase_frames_go_through_one_a_tick_again() {
+        for phase in 0..33 {
+            let mut sync = sync();
+            let mut repeats = 0;
+            for n in 0..900 {
+                // From frame 300 on the publisher's clock is another one.
+                let jump = if n < 300 { 0 } else { phase * 1_000_000 };
+                sync.push(MediaTime(tick_time(n).offset(jump).0 / 1_000_000 * 1_000_000), n);
+                if n >= 3 && matches!(sync.tick(tick_time(n - 3)), Pick::Held(_)) {
+                    repeats += 1;
+                }
+            }
+            assert!(repeats <= 30, "phase {phase}: {repeats} repeats");
         }
     }
 

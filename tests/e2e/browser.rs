@@ -129,3 +129,97 @@ async fn the_control_page_puts_a_card_on_air_and_takes_it_off() {
     assert_eq!(state["products"]["pot"]["priceMinor"], 1990);
     client.close().await.unwrap();
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_control_page_makes_a_key_shows_it_once_and_tells_who_publishes() {
+    let (server, driver) = tokio::task::spawn_blocking(|| (Server::start(), Driver::start())).await.unwrap();
+    let client = driver.open(1280, 1200).await;
+    client.goto(&format!("{}/control#{TOKEN}", server.http)).await.unwrap();
+    until(&client, "nobody", "return document.getElementById('publisher').textContent.startsWith('Nobody')")
+        .await;
+    client.execute("document.querySelector('details').open = true", Vec::new()).await.unwrap();
+    client.find(Locator::Css("#key-form [name=name]")).await.unwrap().send_keys("backup").await.unwrap();
+    client.find(Locator::Css("#key-form button")).await.unwrap().click().await.unwrap();
+    until(&client, "the key is shown", "return document.querySelectorAll('#new-key[open] dd').length >= 3")
+        .await;
+    let key =
+        client.execute("return document.querySelectorAll('#new-key dd')[1].textContent", Vec::new()).await;
+    let key = key.unwrap().as_str().unwrap().to_owned();
+    client.find(Locator::Css("#new-key [data-close]")).await.unwrap().click().await.unwrap();
+    let page = client.source().await.unwrap();
+    assert!(key.len() == 32 && !page.contains(&key), "the secret stays on the page");
+    let host = crate::stage::publisher(&format!("{}/{key}", server.rtmp), clip(), Stdio::null());
+    let told =
+        "return document.querySelector('#publishers')?.textContent.includes('ON AIRbackupall is well')";
+    until(&client, "who publishes and how well", told).await;
+    // Taken back: who publishes with it is ended.
+    client
+        .find(Locator::Css("#keys button[aria-label='Revoke backup']"))
+        .await
+        .unwrap()
+        .click()
+        .await
+        .unwrap();
+    client.find(Locator::Id("sure-go")).await.unwrap().click().await.unwrap();
+    until(&client, "nobody", "return document.getElementById('publisher').textContent.startsWith('Nobody')")
+        .await;
+    until(&client, "no key", "return !document.getElementById('no-keys').hidden").await;
+    drop(host);
+    client.close().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_player_does_not_notice_twenty_drops_and_returns() {
+    let (server, driver) = tokio::task::spawn_blocking(|| (Server::start(), Driver::start())).await.unwrap();
+    let poll = crate::playlist::Poll::start(&server);
+    let client = driver.open(412, 915).await;
+    client.goto(&format!("{}/watch/main", server.http)).await.unwrap();
+    until(&client, "the video plays", "return document.querySelector('video').currentTime > 1").await;
+    let watch = "
+        window.troubles = [];
+        const video = document.querySelector('video');
+        window.source = video.src;
+        for (const name of ['emptied', 'error', 'ended', 'waiting', 'seeking'])
+            video.addEventListener(name, () => window.troubles.push(name + ' at ' + video.currentTime));
+        window.before = video.currentTime; window.since = performance.now();";
+    client.execute(watch, Vec::new()).await.unwrap();
+    let server = tokio::task::spawn_blocking(move || {
+        let mut last = 0;
+        for n in 0..20 {
+            // Other sizes, rates and protocols each time, killed without a goodbye.
+            let clip = if n % 2 == 0 { clip() } else { crate::stage::other_clip() };
+            let host = if n % 3 == 2 {
+                crate::srt::send(clip, &[], &format!("{}?streamid=publish:{}", server.srt, crate::stage::KEY))
+            } else {
+                server.publish(clip)
+            };
+            last = crate::stage::until(&format!("publisher {n} is on air"), || {
+                let publisher = server.channel()["publisher"].clone();
+                let is_new = publisher["role"] == "onAir" && publisher["id"].as_u64() > Some(last);
+                is_new.then(|| publisher["id"].as_u64().unwrap())
+            });
+            server.until_showing("live");
+            drop(host);
+            if n % 5 == 4 {
+                server.until_showing("backSoon"); // long enough for the slate
+            }
+        }
+        server
+    })
+    .await
+    .unwrap();
+    let played = "
+        const video = document.querySelector('video');
+        const played = video.currentTime - window.before, passed = (performance.now() - window.since) / 1000;
+        return { troubles: window.troubles, isSame: video.src === window.source, lag: passed - played };";
+    let seen = client.execute(played, Vec::new()).await.unwrap();
+    assert_eq!((&seen["troubles"], &seen["isSame"]), (&json!([]), &json!(true)), "{seen}");
+    assert!(seen["lag"].as_f64() < Some(2.0), "{seen}");
+    client.close().await.unwrap();
+    let versions = tokio::task::spawn_blocking(move || poll.stop()).await.unwrap();
+    versions.check();
+    for text in &versions.video {
+        assert!(!text.contains("DISCONTINUITY\n") && !text.contains("GAP"), "{text}");
+    }
+    drop(server);
+}

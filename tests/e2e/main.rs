@@ -6,8 +6,14 @@
 #![allow(clippy::unwrap_used)] // a failed step fails the test, with its place
 
 mod browser;
+mod encoder;
+mod enhanced;
+mod hostile;
+mod keys;
 mod playlist;
 mod publish;
+mod pull;
+mod quirks;
 mod relay;
 mod show;
 mod srt;

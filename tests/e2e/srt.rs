@@ -9,7 +9,7 @@ use crate::relay::{Relay, Weather};
 use crate::stage::{KEY, Process, Server, TOKEN, clip, make, run, until};
 
 /// Sends `input` in real time, again and again, as MPEG-TS to an SRT address.
-fn send(input: &Path, extra: &[&str], address: &str) -> Process {
+pub(crate) fn send(input: &Path, extra: &[&str], address: &str) -> Process {
     let child = Command::new("ffmpeg")
         .args(["-v", "error", "-re", "-stream_loop", "-1", "-i"])
         .arg(input)

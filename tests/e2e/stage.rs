@@ -16,6 +16,9 @@ pub(crate) const KEY: &str = "test-stream-key";
 /// Generous: CI machines are slow and shared.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
 
+/// In place of arguments: no key from the command line.
+const NO_KEY: &[&str] = &["no key"];
+
 /// A folder that goes with the test.
 pub(crate) struct Folder(pub(crate) PathBuf);
 
@@ -87,15 +90,17 @@ impl Server {
         let endpoints = data.0.join("endpoints.json");
         let _ = std::fs::remove_file(&endpoints);
         let log = std::fs::OpenOptions::new().append(true).create(true).open(data.0.join("log")).unwrap();
+        let said = std::fs::File::create(data.0.join("said")).unwrap();
         let program = before.first().copied().unwrap_or(env!("CARGO_BIN_EXE_vitrine"));
         let process = Command::new(program)
             .args(before.iter().skip(1))
             .args((!before.is_empty()).then_some(env!("CARGO_BIN_EXE_vitrine")))
             .args(["--http", "127.0.0.1:0", "--rtmp", "127.0.0.1:0", "--srt", "127.0.0.1:0", "--data-dir"])
             .arg(&data.0)
-            .args(["--admin-token", TOKEN, "--stream-key", KEY])
-            .args(arguments)
-            .stdout(Stdio::null())
+            .args(["--admin-token", TOKEN])
+            .args(if arguments == NO_KEY { &[][..] } else { &["--stream-key", KEY] })
+            .args(if arguments == NO_KEY { &[] } else { arguments })
+            .stdout(said)
             .stderr(log)
             .spawn()
             .unwrap();
@@ -106,6 +111,24 @@ impl Server {
         let rtmp = format!("rtmp://{}/live", endpoints["rtmp"].as_str().unwrap());
         let srt = format!("srt://{}", endpoints["srt"].as_str().unwrap());
         Self { process, data, http, rtmp, srt }
+    }
+
+    /// Without a key of its own for this run: it makes one.
+    pub(crate) fn without_key(data: Folder) -> Self {
+        Self::run(data, &[], NO_KEY)
+    }
+
+    /// What it told the person at the terminal.
+    pub(crate) fn said(&self) -> String {
+        let path = self.data.0.join("said");
+        until("the terminal's text", || {
+            std::fs::read_to_string(&path).ok().filter(|said| said.contains("HLS"))
+        })
+    }
+
+    /// The process.
+    pub(crate) fn id(&self) -> u32 {
+        self.process.0.id()
     }
 
     /// Ends it as a lost power supply would, and gives its data back.
@@ -134,6 +157,11 @@ impl Server {
         let (status, body) = self.get(path);
         assert_eq!(status, 200, "{path}");
         String::from_utf8(body).unwrap()
+    }
+
+    /// A page of the API as text.
+    pub(crate) fn text_with_token(&self, path: &str) -> String {
+        self.api("GET", path.trim_start_matches("/api/v1"), b"").1.to_string()
     }
 
     /// A REST call; status and JSON.

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::{mpsc, watch};
+use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::config;
@@ -28,6 +29,7 @@ pub(super) struct Switch {
     pub(super) canvas: Canvas,
     pub(super) mixer: Arc<Mixer>,
     pub(super) rules: Rules,
+    pub(super) stop: CancellationToken,
 }
 
 /// One publisher, as the switch sees it.
@@ -107,6 +109,7 @@ impl Switch {
         gone: mpsc::UnboundedSender<u64>,
         tasks: &TaskTracker,
     ) -> Present {
+        arrival.record.report(|status| status.role = role);
         let (role, role_rx) = watch::channel(role);
         let Arrival { id, rank, .. } = arrival;
         let (pulse, record) = (arrival.pulse.clone(), arrival.record.clone());
@@ -117,6 +120,7 @@ impl Switch {
             mixer: self.mixer.clone(),
             record: arrival.record.clone(),
             id,
+            stop: self.stop.clone(),
             formats: [None, None],
             decoder: None,
         };
@@ -142,6 +146,7 @@ struct Decoding {
     mixer: Arc<Mixer>,
     record: Record,
     id: u64,
+    stop: CancellationToken,
     /// As announced last, for a decoder that starts later.
     formats: [Option<Format>; 2],
     decoder: Option<Decoder>,
@@ -150,7 +155,8 @@ struct Decoding {
 impl Decoding {
     async fn run(mut self, mut arrival: Arrival, role: watch::Receiver<Role>) -> Result<(), decode::Error> {
         let mut outcome = Ok(());
-        while let Some(packet) = arrival.packets.recv().await {
+        // What a publisher that is gone has left is still shown, but not while the server ends.
+        while let Some(Some(packet)) = self.stop.clone().run_until_cancelled(arrival.packets.recv()).await {
             let is_wanted = *role.borrow() != Role::Waiting;
             outcome = self.take(packet, is_wanted).await;
             if outcome.is_err() {
@@ -180,7 +186,8 @@ impl Decoding {
         };
         if let Packet::Unit(unit) = &packet {
             let early = unit.dts.since(self.clock.now()) - DECODE_AHEAD_NANOS;
-            tokio::time::sleep(Duration::from_nanos(early.max(0).unsigned_abs())).await;
+            let wait = tokio::time::sleep(Duration::from_nanos(early.max(0).unsigned_abs()));
+            self.stop.run_until_cancelled(wait).await;
         }
         let outcome = decoder.push(packet).await;
         self.decoder = Some(decoder);
@@ -203,7 +210,10 @@ impl Decoding {
         let sink = program::attach(&self.mixer, self.id);
         let mut decoder = Decoder::new(self.replacements.clone(), self.canvas, sink, Arc::new(watcher));
         for format in self.formats.iter().flatten() {
-            decoder.push(Packet::Format(format.clone())).await?;
+            if let Err(error) = decoder.push(Packet::Format(format.clone())).await {
+                let _ = decoder.stop().await; // the first error tells
+                return Err(error);
+            }
         }
         Ok(decoder)
     }
