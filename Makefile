@@ -28,7 +28,7 @@ lint:
 
 bench:
 	sh ./.install.sh test
-	$(CARGO) build --release --locked --bin vitrine --example blend
+	$(CARGO) build --release --locked --bin vitrine --example blend --example connect
 	python3 tests/bench/bench.py $(ARGS)
 
 install:

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! publisher ─▶ ingest ─▶ decode ─▶ program ─▶ overlay ─▶ encode ─▶ package ─▶ serve ─▶ viewer
-//!              RTMP      GStreamer sync,slate  blend     x264,AAC  CMAF,m3u8  HTTP
+//!            RTMP, SRT   GStreamer sync,slate  blend     x264,AAC  CMAF,m3u8  HTTP
 //!                                                ▲
 //! operator ─▶ control ─▶ director(state) ─▶ cards (raster)            director ─▶ store
 //!              WS, HTTP   the only writer
@@ -26,7 +26,8 @@
 //!
 //! # Words
 //!
-//! A *publisher* is an encoder that sends to a *channel*; the *programme* is what the channel shows, publisher or
+//! A *publisher* is an encoder that sends to a *channel*, by the rank of its *stream key* on air or ready; a *source* is
+//! one that the channel fetches itself; the *programme* is what the channel shows, publisher or
 //! not; a *slate* is its picture without one. A *card* is a prepared item, an *airing* one time of it on air, with
 //! its own id and code; a *slot* is where on the canvas it rests. A *segment* is two seconds of a *rendition*, a
 //! *part* a sixth of that.

@@ -8,7 +8,7 @@ use serde::Serialize;
 use tokio::net::TcpListener;
 
 use super::Error;
-use super::publishing::{Listeners, RunKeys};
+use super::publishing::{Listeners, RunKeys, Told};
 use super::secrets::Secrets;
 use crate::config::Config;
 use crate::control::Publish;
@@ -95,11 +95,12 @@ impl Endpoints {
         }
         for (channel, key) in &keys.told {
             match key {
-                Some(key) => {
+                Told::Configured(key) => println!("    Stream Key  {key}   (channel {channel})"),
+                Told::Made(key) => {
                     println!("    Stream Key  {key}   (channel {channel}; shown this once, so keep it)");
                 }
-                None => println!(
-                    "    Stream Key  shown when it was made; a new one: control page, Keys (channel {channel})"
+                Told::Before => println!(
+                    "    Stream Key  shown when it was made; a new one: control page, Publishers (channel {channel})"
                 ),
             }
         }

@@ -24,13 +24,24 @@ use crate::time::WallTime;
 /// The demonstration's host: everybody else goes before it.
 const DEMO_RANK: u32 = 1000;
 
+/// What the person at the terminal is told of a channel's key.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Told {
+    /// It stands in the configuration.
+    Configured(String),
+    /// It was made now, and cannot be told again.
+    Made(String),
+    /// It was told when it was made.
+    Before,
+}
+
 /// Keys of this run, known in the clear.
 #[derive(Default)]
 pub struct RunKeys {
     /// Those that are not kept in the state.
     keys: Vec<Key>,
-    /// What the person at the terminal is told, by channel: nothing for a key that was told before.
-    pub told: BTreeMap<String, Option<String>>,
+    /// What the person at the terminal is told, by channel.
+    pub told: BTreeMap<String, Told>,
     /// The demonstration's.
     pub demo: Option<String>,
 }
@@ -56,11 +67,11 @@ pub async fn keys(
     for channel in config.channels.iter().map(|channel| channel.name.as_str()) {
         if let Some(key) = config.stream_key.as_ref().filter(|_| channel == "main") {
             run.add(channel, "configured", 0, key);
-            run.told.insert(channel.into(), Some(key.clone()));
+            run.told.insert(channel.into(), Told::Configured(key.clone()));
             continue;
         }
         if director.state().stream_keys.values().any(|key| key.channel == channel) {
-            run.told.insert(channel.into(), None);
+            run.told.insert(channel.into(), Told::Before);
             continue;
         }
         // Earlier versions kept keys in the clear.
@@ -74,7 +85,7 @@ pub async fn keys(
             digest: id::digest(&secret),
         };
         director.apply(Command::PutStreamKey(key)).await.map_err(Error::Keys)?;
-        run.told.insert(channel.into(), Some(secret));
+        run.told.insert(channel.into(), Told::Made(secret));
     }
     secrets.forget_stream_keys(config)?;
     if is_demo {

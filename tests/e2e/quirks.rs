@@ -184,6 +184,37 @@ fn stamps_out_of_order_and_a_new_configuration_in_mid_stream_go_through() {
     assert!(["live", "held"].contains(&server.channel()["showing"].as_str().unwrap()));
 }
 
+#[test]
+fn what_is_wrong_with_the_upload_and_the_encoder_is_told_in_plain_words() {
+    let server = Server::start();
+    let rare = make(
+        "rare",
+        "flv",
+        "testsrc2=size=1280x720:rate=30",
+        SINE,
+        &["-c:v", "libx264", "-g", "300", "-c:a", "aac"],
+    );
+    // A network that carries four fifths of what the encoder makes.
+    let child = std::process::Command::new("ffmpeg")
+        .args(["-v", "error", "-readrate", "0.8", "-stream_loop", "-1", "-i"])
+        .arg(&rare)
+        .args(["-c", "copy", "-f", "flv", &format!("{}/{KEY}", server.rtmp)])
+        .stdin(std::process::Stdio::null())
+        .stderr(std::process::Stdio::null())
+        .spawn()
+        .unwrap();
+    let _host = crate::stage::Process(child);
+    let health = until("both troubles are told", || {
+        let health = publisher(&server)["health"].to_string();
+        (health.contains("below the bitrate") && health.contains("key frames every")).then_some(health)
+    });
+    assert!(health.contains("set the encoder to 2 s"), "{health}");
+    let percent: u32 = health.split("upload is ").nth(1).unwrap().split(' ').next().unwrap().parse().unwrap();
+    assert!((15..=25).contains(&percent), "{health}");
+    let metrics = server.text("/metrics");
+    assert!(metrics.contains("vitrine_ingest_health{channel=\"main\""), "{metrics}");
+}
+
 /// Resident memory of the server in MiB.
 pub(crate) fn memory(server: &Server) -> u64 {
     let status = std::fs::read_to_string(format!("/proc/{}/status", server.id())).unwrap();
@@ -224,7 +255,6 @@ fn a_publisher_at_a_hundred_times_real_time_is_held_to_it() {
     writer.join().unwrap();
 }
 
-/// Files that the encoders' own tools make.
 #[test]
 fn rtmps_publishes_with_a_certificate_signed_by_itself() {
     let server = Server::with(&["--rtmps", "127.0.0.1:0"]);
