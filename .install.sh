@@ -40,6 +40,10 @@ if [ -n "$missing" ]; then
   $sudo apt-get update -q
   # shellcheck disable=SC2086
   $sudo apt-get install -q -y --no-install-recommends $missing
+  # The tests start an nginx of their own; the package's service is nobody's wish.
+  case " $missing " in *" nginx-light "*)
+    if [ -d /run/systemd/system ]; then $sudo systemctl disable -q --now nginx || true; fi ;;
+  esac
 fi
 
 # The oldest compiler that builds this; Debian's own is older.

@@ -78,10 +78,11 @@ fn play(
     let mut all: Vec<(bool, &Unit)> =
         video.iter().map(|unit| (true, unit)).chain(audio.iter().map(|unit| (false, unit))).collect();
     all.sort_by_key(|(_, unit)| unit.dts_ms);
+    let origin = all.first().map_or(0, |(_, unit)| unit.dts_ms);
     #[allow(clippy::disallowed_methods)] // an encoder sends in real time
     let start = Instant::now();
     for (is_video, unit) in all {
-        let due = Duration::from_millis(u64::from(unit.dts_ms));
+        let due = Duration::from_millis(u64::from(unit.dts_ms - origin));
         std::thread::sleep(due.saturating_sub(start.elapsed()));
         let sent = if is_video {
             encoder.video(unit.dts_ms, video_tag(unit))
@@ -153,6 +154,31 @@ fn av1_with_ac3() {
     assert_eq!((&publisher["videoCodec"], &publisher["audioCodec"]), (&"AV1".into(), &"AC-3".into()));
     assert_eq!((&publisher["width"], &publisher["role"]), (&320.into(), &"onAir".into()), "{publisher}");
     assert_eq!(publisher["framesLost"], 0, "{publisher}");
+}
+
+#[test]
+fn the_codec_may_change_in_mid_stream() {
+    let server = Server::start();
+    let (config, video) = hevc();
+    let old = crate::encoder::flv_tags(crate::stage::other_clip());
+    let mut encoder = Encoder::publish(&server);
+    crate::quirks::play(&mut encoder, &old[..200], |_, _| true);
+    until("H.264 is on air", || (server.channel()["publisher"]["width"] == 640).then_some(()));
+    let base = old[199].1 + 40;
+    encoder.video(base, tag(&[&[0x90], b"hvc1", &config])).unwrap();
+    let late: Vec<Unit> = video.into_iter().map(|unit| Unit { dts_ms: unit.dts_ms + base, ..unit }).collect();
+    let video_tag = |unit: &Unit| {
+        let cts = unit.cts_ms.to_be_bytes();
+        tag(&[&[if unit.is_keyframe { 0x91 } else { 0xa1 }], b"hvc1", &cts[1..], &unit.data])
+    };
+    play(&mut encoder, &late, &[], video_tag, |_| Bytes::new());
+    let publisher = server.channel()["publisher"].clone();
+    assert_eq!((&publisher["videoCodec"], &publisher["width"]), (&"HEVC".into(), &320.into()), "{publisher}");
+    assert_eq!(
+        (&publisher["role"], &publisher["timestampRepairs"]),
+        (&"onAir".into(), &0.into()),
+        "{publisher}"
+    );
 }
 
 #[test]

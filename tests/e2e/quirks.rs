@@ -42,6 +42,14 @@ fn rates_sizes_and_sounds_of_all_kinds_are_fitted_into_the_programme() {
         ),
         ("tall", "testsrc2=size=360x640:rate=30", SINE, &[], 360, 30.0),
         (
+            "vfr",
+            "testsrc2=size=654x360:rate=30,select='not(eq(mod(n\\,7)\\,2))*not(eq(mod(n\\,5)\\,1))'",
+            SINE,
+            &["-vsync", "vfr"],
+            654,
+            20.6,
+        ),
+        (
             "interlaced",
             "testsrc2=size=652x360:rate=50,tinterlace=interleave_top,fieldorder=tff",
             SINE,
@@ -110,7 +118,11 @@ fn keys_are_found_in_every_field_of_the_encoder() {
 }
 
 /// Sends a clip's tags in real time with stamps as `change` makes them; `false` leaves a tag out.
-fn play(encoder: &mut Encoder, tags: &[(u8, u32, Bytes)], mut change: impl FnMut(u8, &mut u32) -> bool) {
+pub(crate) fn play(
+    encoder: &mut Encoder,
+    tags: &[(u8, u32, Bytes)],
+    mut change: impl FnMut(u8, &mut u32) -> bool,
+) {
     #[allow(clippy::disallowed_methods)] // an encoder sends in real time
     let start = std::time::Instant::now();
     let origin = tags.iter().map(|(_, stamp, _)| *stamp).min().unwrap_or(0);

@@ -212,10 +212,51 @@ fn the_digest_handshake_completes_with_both_schemes_and_the_simple_one_too() {
     let answer = simple.take_output();
     assert_eq!(answer.len(), 1 + 1536 * 2, "S0, S1, S2");
     assert_eq!(answer[1537..1541], c0c1[1..5], "the peer's own time comes back");
-    // rml_rtmp's client makes digests; the server side finds them where either scheme puts them.
-    let mut handshake = Handshake::new(PeerType::Client);
-    let mut digest = Session::default();
-    digest.feed(&handshake.generate_outbound_p0_and_p1().unwrap()).unwrap();
-    let answer = digest.take_output();
-    assert!(matches!(handshake.process_bytes(&answer).unwrap(), HandshakeProcessResult::Completed { .. }));
+    for place in [8, 772] {
+        flash_handshake(place);
+    }
+}
+
+/// HMAC-SHA256 (RFC 2104), for keys up to a block.
+fn hmac(key: &[u8], message: &[u8]) -> [u8; 32] {
+    use sha2::Digest;
+    let pad = |with: u8| -> Vec<u8> { (0..64).map(|n| key.get(n).copied().unwrap_or(0) ^ with).collect() };
+    let inner = sha2::Sha256::digest([pad(0x36), message.to_vec()].concat());
+    sha2::Sha256::digest([pad(0x5c), inner.to_vec()].concat()).into()
+}
+
+/// As a Flash-era encoder: a digest in C1, found through the four bytes at `place`; S2 must be signed with it.
+fn flash_handshake(place: usize) {
+    let mut c1: Vec<u8> = (0..1536_u32).map(|n| (n.wrapping_mul(2_654_435_761) >> 24) as u8).collect();
+    c1[4..8].copy_from_slice(&[9, 0, 124, 2]);
+    let sum: usize = c1[place..place + 4].iter().map(|byte| usize::from(*byte)).sum();
+    let at = sum % 728 + place + 4;
+    let around = [&c1[..at], &c1[at + 32..]].concat();
+    let digest = hmac(b"Genuine Adobe Flash Player 001", &around);
+    c1[at..at + 32].copy_from_slice(&digest);
+    let mut session = Session::default();
+    session.feed(&[&[3], &c1[..]].concat()).unwrap();
+    let answer = session.take_output();
+    let s2 = &answer[1537..];
+    let secret = [
+        0xf0_u8, 0xee, 0xc2, 0x4a, 0x80, 0x68, 0xbe, 0xe8, 0x2e, 0x00, 0xd0, 0xd1, 0x02, 0x9e, 0x7e, 0x57,
+        0x6e, 0xec, 0x5d, 0x2d, 0x29, 0x80, 0x6f, 0xab, 0x93, 0xb8, 0xe6, 0x36, 0xcf, 0xeb, 0x31, 0xae,
+    ];
+    // The key is longer than a block, so it is hashed first.
+    let key = [&b"Genuine Adobe Flash Media Server 001"[..], &secret].concat();
+    let key: [u8; 32] = <sha2::Sha256 as sha2::Digest>::digest(key).into();
+    assert_eq!(s2[1504..], hmac(&hmac(&key, &digest), &s2[..1504]), "digest through byte {place}");
+    session.feed(&[0; 1536]).unwrap(); // C2
+    session
+        .feed(&chunk(
+            20,
+            0,
+            &rml_amf0::serialize(&vec![
+                Amf0Value::Utf8String("releaseStream".into()),
+                Amf0Value::Number(2.0),
+            ])
+            .unwrap(),
+        ))
+        .unwrap();
+    assert!(!session.take_output().is_empty(), "the conversation goes on");
 }
