@@ -81,7 +81,7 @@ fn the_first_start_makes_a_key_and_tells_it_once() {
 
 #[test]
 fn the_backup_takes_over_within_half_a_second_and_gives_back() {
-    let server = Server::start();
+    let server = Server::alone();
     let (_, backup_key) = make_key(&server, "backup", 1);
     let (_, third_key) = make_key(&server, "guest", 2);
     let host = publish(&server, KEY, clip());

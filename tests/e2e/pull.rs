@@ -29,7 +29,7 @@ fn free_port() -> u16 {
 
 #[test]
 fn a_file_is_played_again_and_again_until_an_encoder_comes() {
-    let server = Server::start();
+    let server = Server::alone();
     // Three seconds, so that it begins again under the test's eyes.
     crate::stage::run(
         Command::new("ffmpeg")
@@ -75,8 +75,9 @@ fn what_cannot_be_pulled_is_said_and_tried_again() {
         (&*format!("rtmp://127.0.0.1:{}/live/secret-of-the-relay", free_port()), "rtmp://127.0.0.1"),
     ] {
         set(&server, url);
-        let channel = until_source(&server, url, |source, _| source["state"] == "waiting");
-        assert!(channel["source"].to_string().contains(words), "{}", channel["source"]);
+        until_source(&server, words, |source, _| {
+            source["state"] == "waiting" && source.to_string().contains(words)
+        });
     }
     let told = server.channel().to_string() + &server.log();
     assert!(!told.contains("secret-of-the-relay"), "{told}");
@@ -87,7 +88,7 @@ fn other_servers_are_relayed_over_hls_rtmp_srt_and_rtsp() {
     let origin = Server::start();
     let _host = origin.publish(clip());
     origin.until_showing("live");
-    let relay = Server::start();
+    let relay = Server::beside(&origin);
     set(&relay, &format!("{}/live/main/index.m3u8", origin.http));
     until_source(&relay, "HLS", |source, publisher| source["state"] == "on" && publisher["role"] == "onAir");
     relay.until_showing("live");

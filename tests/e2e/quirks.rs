@@ -92,7 +92,7 @@ fn one_track_alone_is_taken_and_said() {
     });
     let segment = server.live_segment() + 1;
     let loudness = server.loudness(segment);
-    assert!(loudness > 0.01, "{loudness}");
+    assert!(loudness > 0.01, "{loudness} {} {}", server.channel(), server.log());
     assert_eq!(server.channel()["showing"], "startingSoon");
     drop(host);
     let picture_only =
@@ -143,7 +143,7 @@ pub(crate) fn play(
 
 #[test]
 fn a_picture_that_starts_seconds_after_the_sound_is_in_step_with_it() {
-    let server = Server::start();
+    let server = Server::alone();
     let tags = flv_tags(&flash_and_beep());
     let mut encoder = Encoder::publish(&server);
     // Configurations at once, pictures from the third group on.
@@ -154,7 +154,7 @@ fn a_picture_that_starts_seconds_after_the_sound_is_in_step_with_it() {
 
 #[test]
 fn a_wrapping_clock_and_one_that_jumps_do_not_part_sound_and_picture() {
-    let server = Server::start();
+    let server = Server::alone();
     let tags = flv_tags(&flash_and_beep());
     let mut encoder = Encoder::publish(&server);
     // The clock wraps after three seconds; beyond 2^24 every header has an extended timestamp.
@@ -198,7 +198,7 @@ fn stamps_out_of_order_and_a_new_configuration_in_mid_stream_go_through() {
 
 #[test]
 fn what_is_wrong_with_the_upload_and_the_encoder_is_told_in_plain_words() {
-    let server = Server::start();
+    let server = Server::alone();
     let rare = make(
         "rare",
         "flv",

@@ -3,7 +3,7 @@
 
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::sync::OnceLock;
+use std::sync::{Arc, Condvar, Mutex, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
 use futures_util::{SinkExt, StreamExt};
@@ -58,9 +58,58 @@ impl Drop for Process {
     }
 }
 
+/// Who may use the machine: many stories at once, or one that measures times alone.
+#[derive(Default)]
+struct Turns {
+    stories: usize,
+    is_alone: bool,
+    alone_waits: usize,
+}
+
+static TURNS: Mutex<Turns> = Mutex::new(Turns { stories: 0, is_alone: false, alone_waits: 0 });
+static TURN_ENDED: Condvar = Condvar::new();
+
+/// A story's turn, until it is dropped.
+struct Turn {
+    is_alone: bool,
+}
+
+impl Turn {
+    fn take(is_alone: bool) -> Arc<Self> {
+        let mut turns = TURNS.lock().unwrap_or_else(PoisonError::into_inner);
+        if is_alone {
+            turns.alone_waits += 1;
+            while turns.is_alone || turns.stories > 0 {
+                turns = TURN_ENDED.wait(turns).unwrap_or_else(PoisonError::into_inner);
+            }
+            turns.alone_waits -= 1;
+            turns.is_alone = true;
+        } else {
+            while turns.is_alone || turns.alone_waits > 0 {
+                turns = TURN_ENDED.wait(turns).unwrap_or_else(PoisonError::into_inner);
+            }
+            turns.stories += 1;
+        }
+        Arc::new(Self { is_alone })
+    }
+}
+
+impl Drop for Turn {
+    fn drop(&mut self) {
+        let mut turns = TURNS.lock().unwrap_or_else(PoisonError::into_inner);
+        if self.is_alone {
+            turns.is_alone = false;
+        } else {
+            turns.stories -= 1;
+        }
+        TURN_ENDED.notify_all();
+    }
+}
+
 /// A running server.
 pub(crate) struct Server {
     process: Process,
+    turn: Arc<Turn>,
     pub(crate) data: Folder,
     pub(crate) http: String,
     pub(crate) rtmp: String,
@@ -77,16 +126,26 @@ impl Server {
         Self::on(Folder::new(), arguments)
     }
 
+    /// With the machine to itself, for a story that measures times.
+    pub(crate) fn alone() -> Self {
+        Self::run(Turn::take(true), Folder::new(), &[], &[])
+    }
+
+    /// A second server in the same story.
+    pub(crate) fn beside(first: &Self) -> Self {
+        Self::run(first.turn.clone(), Folder::new(), &[], &[])
+    }
+
     /// In a network namespace of its own; its pages are out of reach.
     pub(crate) fn inside(namespace: &str) -> Self {
-        Self::run(Folder::new(), &["ip", "netns", "exec", namespace], &[])
+        Self::run(Turn::take(true), Folder::new(), &["ip", "netns", "exec", namespace], &[])
     }
 
     pub(crate) fn on(data: Folder, arguments: &[&str]) -> Self {
-        Self::run(data, &[], arguments)
+        Self::run(Turn::take(false), data, &[], arguments)
     }
 
-    fn run(data: Folder, before: &[&str], arguments: &[&str]) -> Self {
+    fn run(turn: Arc<Turn>, data: Folder, before: &[&str], arguments: &[&str]) -> Self {
         let endpoints = data.0.join("endpoints.json");
         let _ = std::fs::remove_file(&endpoints);
         let log = std::fs::OpenOptions::new().append(true).create(true).open(data.0.join("log")).unwrap();
@@ -110,12 +169,12 @@ impl Server {
         let http = format!("http://{}", endpoints["http"].as_str().unwrap());
         let rtmp = format!("rtmp://{}/live", endpoints["rtmp"].as_str().unwrap());
         let srt = format!("srt://{}", endpoints["srt"].as_str().unwrap());
-        Self { process, data, http, rtmp, srt }
+        Self { process, turn, data, http, rtmp, srt }
     }
 
     /// Without a key of its own for this run: it makes one.
     pub(crate) fn without_key(data: Folder) -> Self {
-        Self::run(data, &[], NO_KEY)
+        Self::run(Turn::take(false), data, &[], NO_KEY)
     }
 
     /// What it told the person at the terminal.
@@ -133,7 +192,7 @@ impl Server {
 
     /// Ends it as a lost power supply would, and gives its data back.
     pub(crate) fn kill(self) -> Folder {
-        let Self { process, data, .. } = self;
+        let Self { process, data, .. } = self; // its turn ends too
         drop(process); // SIGKILL
         data
     }

@@ -32,7 +32,7 @@ fn starts(values: &[f64], per_second: f64, level: f64) -> Vec<f64> {
 
 #[test]
 fn flash_and_beep_stay_within_40_ms() {
-    let server = Server::start();
+    let server = Server::alone();
     let _host = server.publish(&flash_and_beep());
     server.until_showing("live");
     assert_in_step(&server, server.live_segment() + 1, 3);
