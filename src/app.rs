@@ -123,7 +123,6 @@ pub async fn run(config: Config, is_demo: bool) -> Result<(), Error> {
     let listeners = encoders(&config).await?;
     let endpoints = Endpoints::new(&config, &http, &listeners);
     let (director, clocks, runs) = start_director(&config)?;
-    let keys = publishing::keys(&config, &mut secrets, &director, is_demo).await?;
     let raster = Arc::new(Raster::default());
     let pictures = Pictures::open(&config.data_dir)?;
     let media_dir = publishing::media_dir(&config);
@@ -153,10 +152,12 @@ pub async fn run(config: Config, is_demo: bool) -> Result<(), Error> {
     }
 
     let doorman = Arc::new(doorman);
-    let mut follower = Follower::new(&config, doorman.clone(), &keys);
-    follower.update(&director.state());
     let srt = publishing::serve(&config, listeners, &doorman, endpoints.names(), &stop, &tasks)?;
     let endpoints = endpoints.with_srt(srt);
+    // Made when nothing can fail any more: a key that is kept is told below, this once.
+    let keys = publishing::keys(&config, &mut secrets, &director, is_demo).await?;
+    let mut follower = Follower::new(&config, doorman.clone(), &keys);
+    follower.update(&director.state());
     follower.pull(&config, source_statuses, &stop, &tasks);
     tasks.spawn(follower.run(director.snapshots(), stop.clone()));
     let doors = Doors {

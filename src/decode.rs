@@ -25,6 +25,9 @@ use crate::time::MediaTime;
 /// picture late by more than this will not be shown anyway.
 const WAITING_FRAMES: u64 = 180;
 
+/// A picture with more pixels than 4096x2304 is not for a live show, and takes memory by the gigabyte.
+const MOST_PIXELS: u64 = 4096 * 2304;
+
 /// Why decoding ended.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
@@ -62,6 +65,8 @@ pub struct Decoder {
     sink: Arc<dyn Sink>,
     watcher: Watcher,
     tracks: [Option<Track>; 2],
+    /// The sound that could not be decoded: it is not tried again until another comes.
+    failed: Option<Format>,
 }
 
 /// One track's pipeline.
@@ -76,7 +81,7 @@ struct Track {
 impl Decoder {
     /// A decoder whose frames go to `sink`; its pipelines start with the first format of each track.
     pub fn new(replacements: Option<PathBuf>, canvas: Canvas, sink: Arc<dyn Sink>, watcher: Watcher) -> Self {
-        Self { replacements, canvas, sink, watcher, tracks: [None, None] }
+        Self { replacements, canvas, sink, watcher, tracks: [None, None], failed: None }
     }
 
     /// Gives it the next packet. Waits only while a pipeline starts or stops.
@@ -87,13 +92,22 @@ impl Decoder {
         match packet {
             Packet::Format(format) => {
                 let kind = format.codec.kind();
-                let outcome = self.configure(format).await;
+                if self.failed.as_ref() == Some(&format) {
+                    return Ok(()); // announced again, and no better than before
+                }
+                let outcome = self.configure(format.clone()).await;
+                if kind == Kind::Audio && outcome.is_err() {
+                    self.failed = Some(format);
+                }
                 self.judge(kind, outcome).await
             }
             Packet::Unit(unit) => {
                 let kind = unit.kind;
                 let Some(track) = &mut self.tracks[index(kind)] else { return Ok(()) };
                 let outcome = track.push(unit);
+                if kind == Kind::Audio && outcome.is_err() {
+                    self.failed = Some(track.format.clone());
+                }
                 self.judge(kind, outcome).await
             }
         }
@@ -103,7 +117,9 @@ impl Decoder {
     async fn judge(&mut self, kind: Kind, outcome: Result<(), Error>) -> Result<(), Error> {
         match outcome {
             Err(error) if kind == Kind::Audio => {
-                (self.watcher)(Seen::Note(format!("the sound is left out: {error}")));
+                tracing::info!("the sound is left out: {error}");
+                let codec = self.failed.as_ref().map_or("codec", |format| format.codec.name());
+                (self.watcher)(Seen::Note(format!("the sound is left out: its {codec} cannot be decoded")));
                 if let Some(track) = self.tracks[index(kind)].take() {
                     track.pipeline.stop().await?;
                 }
@@ -229,11 +245,19 @@ fn take_padded_frames(out: &gst_app::AppSink) {
 /// Tells the size that the decoder found, and what else its output says.
 fn watch_size(decoder: &gst::Element, watcher: Watcher) {
     let Some(pad) = decoder.static_pad("src") else { return };
+    let weak = decoder.downgrade();
     pad.add_probe(gst::PadProbeType::EVENT_DOWNSTREAM, move |_, info| {
         if let Some(event) = info.event()
             && let gst::EventView::Caps(caps) = event.view()
             && let Ok(video) = gst_video::VideoInfo::from_caps(caps.caps())
         {
+            if u64::from(video.width()) * u64::from(video.height()) > MOST_PIXELS {
+                let text = format!("{}x{} is larger than is taken here", video.width(), video.height());
+                if let Some(decoder) = weak.upgrade() {
+                    gst::element_error!(decoder, gst::StreamError::Format, ["{text}"]);
+                }
+                return gst::PadProbeReturn::Drop;
+            }
             watcher(Seen::Size { width: video.width(), height: video.height() });
             if video.is_interlaced() {
                 watcher(Seen::Note("the picture is interlaced and is made progressive".into()));

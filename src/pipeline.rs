@@ -171,8 +171,8 @@ fn event_of(message: &gst::Message) -> Option<Event> {
     let source = || message.src().map_or_else(String::new, |source| source.name().to_string());
     match message.view() {
         gst::MessageView::Error(error) => {
-            let debug = error.debug().map(|debug| format!(" ({debug})")).unwrap_or_default();
-            Some(Event::Error(format!("{}: {}{debug}", source(), error.error())))
+            // The debug text may hold whole addresses, with passwords in them.
+            Some(Event::Error(format!("{}: {}", source(), error.error())))
         }
         gst::MessageView::Warning(warning) => {
             Some(Event::Warning(format!("{}: {}", source(), warning.error())))

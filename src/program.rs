@@ -8,7 +8,7 @@ pub mod sound;
 pub mod sync;
 
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use gstreamer as gst;
@@ -25,6 +25,8 @@ use crate::time::{MediaTime, ProgramClock};
 /// Behind the clock by more than this, the programme repeats pictures until it has caught up.
 const LATE_NANOS: i64 = 300_000_000;
 
+/// After this long without a picture, a publisher's sound is put on air alone.
+const SOUND_ALONE_NANOS: i64 = 2_000_000_000;
 /// Held for this long, a picture counts as standing.
 const HELD_NANOS: i64 = 250_000_000;
 
@@ -60,7 +62,12 @@ struct Inputs {
 struct Waiting {
     frames: FrameSync<gst::Buffer>,
     sound: SoundSync,
-    has_media: bool,
+    /// Which sink it belongs to: a publisher may have another one later.
+    serial: u64,
+    /// When its first sound came, if no picture has.
+    sound_since: Option<MediaTime>,
+    /// Whether something of it was due already: put on air, it has something to show.
+    is_ready: bool,
     is_gone: bool,
 }
 
@@ -77,9 +84,9 @@ impl Mixer {
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Whether the publisher has an input with media in it, or had.
-    pub fn has_media(&self, publisher: u64) -> bool {
-        self.lock().by_publisher.get(&publisher).is_some_and(|waiting| waiting.has_media)
+    /// Whether the publisher, put on air, has something to show at once.
+    pub fn is_ready(&self, publisher: u64) -> bool {
+        self.lock().by_publisher.get(&publisher).is_some_and(|waiting| waiting.is_ready)
     }
 
     /// The publisher's media is the programme's from the next tick on.
@@ -96,6 +103,9 @@ impl Mixer {
             // Those that are not on air are drained just the same, so that they stay in step.
             let (picture, samples) = (waiting.frames.tick(time), waiting.sound.pull(first, count));
             let is_empty = picture == Pick::Slate;
+            // A picture usually comes right after the sound; without one the sound is enough.
+            let is_sound = waiting.sound_since.is_some_and(|since| time.since(since) > SOUND_ALONE_NANOS);
+            waiting.is_ready |= matches!(picture, Pick::New(_)) || is_sound;
             if Some(*publisher) == on_air {
                 (pick, sound) = (picture, Some(samples));
             } else if Some(*publisher) == before {
@@ -115,29 +125,34 @@ impl Mixer {
 /// A place for a publisher's media; given up when the sink is dropped.
 pub fn attach(mixer: &Arc<Mixer>, publisher: u64) -> Arc<dyn Sink> {
     let frames = FrameSync::new(mixer.canvas.rate, mixer.hold_nanos, mixer.most_nanos);
-    let waiting = Waiting { frames, sound: SoundSync::default(), has_media: false, is_gone: false };
+    let serial = SERIALS.fetch_add(1, Ordering::Relaxed);
+    let sound = SoundSync::default();
+    let waiting = Waiting { frames, sound, serial, sound_since: None, is_ready: false, is_gone: false };
     mixer.lock().by_publisher.insert(publisher, waiting);
-    Arc::new(Input { mixer: mixer.clone(), publisher })
+    Arc::new(Input { mixer: mixer.clone(), publisher, serial })
 }
+
+static SERIALS: AtomicU64 = AtomicU64::new(1);
 
 struct Input {
     mixer: Arc<Mixer>,
     publisher: u64,
+    serial: u64,
 }
 
 impl Input {
     fn with(&self, put: impl FnOnce(&mut Waiting)) -> bool {
         let mut inputs = self.mixer.lock();
-        let Some(waiting) = inputs.by_publisher.get_mut(&self.publisher) else { return false };
-        waiting.has_media = true;
-        put(waiting);
-        true
+        let place = inputs.by_publisher.get_mut(&self.publisher);
+        place.filter(|waiting| waiting.serial == self.serial).map(put).is_some()
     }
 }
 
 impl Drop for Input {
     fn drop(&mut self) {
-        if let Some(waiting) = self.mixer.lock().by_publisher.get_mut(&self.publisher) {
+        if let Some(waiting) = self.mixer.lock().by_publisher.get_mut(&self.publisher)
+            && waiting.serial == self.serial
+        {
             waiting.is_gone = true; // what it has left is still shown
         }
     }
@@ -149,7 +164,10 @@ impl Sink for Input {
     }
 
     fn sound(&self, sound: Sound) -> bool {
-        self.with(|waiting| waiting.sound.push(sound.pts, &sound.samples))
+        self.with(|waiting| {
+            waiting.sound_since.get_or_insert(sound.pts);
+            waiting.sound.push(sound.pts, &sound.samples);
+        })
     }
 }
 

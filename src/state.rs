@@ -273,6 +273,13 @@ pub enum Command {
     },
     /// Adds a stream key, or gives one another secret.
     PutStreamKey(StreamKey),
+    /// Gives a stream key another secret.
+    RotateStreamKey {
+        /// Which.
+        key_id: String,
+        /// Of the secret.
+        digest: crate::id::Digest,
+    },
     /// Takes a stream key back; who publishes with it is ended.
     RevokeStreamKey {
         /// Which.

@@ -6,7 +6,7 @@ import { openEditor } from "./editor.js";
 import { drawKeys, drawPublishers, joinForms } from "./publishers.js";
 
 const $ = (id) => document.getElementById(id);
-const state = { products: {}, cards: {}, airings: [], channels: [], streamKeys: {} };
+const state = { products: {}, cards: {}, airings: [], channels: [], streamKeys: {}, sources: {} };
 let connection, token, channel, player, digits = {}, clockOffsetMs = 0, isConnected = false;
 
 function start(password) {
@@ -57,6 +57,10 @@ function receive(name, data) {
     case "CardHidden": state.airings = state.airings.filter((a) => a.id !== data.airing.id); break;
     case "StreamKeyChanged": state.streamKeys[data.key.id] = data.key; break;
     case "StreamKeyRevoked": delete state.streamKeys[data.keyId]; break;
+    case "SourceChanged":
+      if (data.source) state.sources[data.channel] = data.source;
+      else delete state.sources[data.channel];
+      break;
     case "ChannelStatusChanged":
       state.channels = state.channels.map((c) => (c.id === data.id ? data : c));
       drawStatus();
@@ -169,7 +173,7 @@ function drawStatus() {
   const late = status.behindMs > 500 && `The programme is ${status.behindMs} ms late: this machine is too slow.`;
   const last = status.publisher.lastEnd && `Last publisher: ${status.publisher.lastEnd}`;
   $("publisher-detail").textContent = [late, last].filter(Boolean).join(" ");
-  drawPublishers(status);
+  drawPublishers(status, state.sources);
 }
 
 function say(text) {

@@ -40,13 +40,14 @@ function publisherItem(p) {
 }
 
 /** Draws the publishers of a channel's `status`. */
-export function drawPublishers(status) {
+export function drawPublishers(status, sources) {
   $("publishers").replaceChildren(...status.publishers.map(publisherItem));
   $("publisher-detail").hidden = status.publishers.length > 0;
   const source = status.source;
   $("source-state").textContent = source
     ? `${source.url}: ${SOURCE_STATES[source.state]}${source.error ? `: ${source.error}` : ""}` : "";
-  $("source-stop").hidden = !source;
+  // One from the configuration file ends there.
+  $("source-stop").hidden = !sources[status.id];
 }
 
 /** Draws the keys of `channel`. `ask` sends a request and says what was refused; `isConnected` enables the buttons. */

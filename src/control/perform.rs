@@ -6,7 +6,7 @@ use super::error::{Error, Kind};
 use super::message::{Action, REQUESTS};
 use super::{Doors, import};
 use crate::director::Order;
-use crate::id::{self, Digest};
+use crate::id;
 use crate::state::{Command, StreamKey};
 use crate::time::WallTime;
 
@@ -39,30 +39,31 @@ pub async fn perform(doors: &Doors, action: Action) -> Result<Value, Error> {
             Ok(serde_json::to_value(report).unwrap_or_default())
         }
         Action::MakeStreamKey { channel, name, rank, if_rev } => {
-            let id = id::new("key");
-            let (made, digest) = (WallTime::now(), Digest::default());
-            put_key(doors, StreamKey { id, channel, name, rank, made, digest }, if_rev).await
+            let (id, secret) = (id::new("key"), id::secret());
+            let (made, digest) = (WallTime::now(), id::digest(&secret));
+            let key = StreamKey { id: id.clone(), channel, name, rank, made, digest };
+            give_key(doors, Command::PutStreamKey(key), if_rev, &id, &secret).await
         }
         Action::RotateStreamKey { key_id, if_rev } => {
-            let found = doors.director.state().stream_keys.get(&key_id).cloned();
-            let key = found.ok_or_else(|| {
-                Error::field(Kind::NotFound, "keyId", format!("there is no stream key {key_id:?}"))
-            })?;
-            put_key(doors, StreamKey { made: WallTime::now(), ..key }, if_rev).await
+            let secret = id::secret();
+            let command = Command::RotateStreamKey { key_id: key_id.clone(), digest: id::digest(&secret) };
+            give_key(doors, command, if_rev, &key_id, &secret).await
         }
     }
 }
 
-/// Saves the key with a new secret, and tells the secret: this once.
-async fn put_key(doors: &Doors, key: StreamKey, if_rev: Option<u64>) -> Result<Value, Error> {
-    let secret = id::secret();
-    let key = StreamKey { digest: id::digest(&secret), ..key };
-    let (key_id, channel, name) = (key.id.clone(), key.channel.clone(), key.name.clone());
-    let order = Order { command: Command::PutStreamKey(key), if_rev, idempotency_key: None };
-    let rev = doors.director.apply(order).await?;
+/// Saves a key's new secret, and tells it: this once.
+async fn give_key(
+    doors: &Doors,
+    command: Command,
+    if_rev: Option<u64>,
+    key_id: &str,
+    secret: &str,
+) -> Result<Value, Error> {
+    let rev = doors.director.apply(Order { command, if_rev, idempotency_key: None }).await?;
     let addresses = &doors.publish;
     let mut answer = json!({
-        "rev": rev, "keyId": key_id, "channel": channel, "name": name, "streamKey": secret,
+        "rev": rev, "keyId": key_id, "streamKey": secret,
         "rtmp": { "server": addresses.rtmp, "streamKey": secret },
         "srt": format!("{}?streamid=publish:{secret}", addresses.srt),
     });

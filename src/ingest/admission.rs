@@ -14,7 +14,7 @@ use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
 use super::callback::{self, Question};
-use super::limits::Limits;
+use super::limits::{Limits, Origin};
 use super::{Arrival, Pulse};
 use crate::id::{self, Digest};
 use crate::media::{Canvas, Packet, PublisherStatus, Role};
@@ -38,6 +38,9 @@ pub enum Error {
     /// The address has too many publishers.
     #[error("this address publishes {0} times already")]
     TooMany(usize),
+    /// An encoder of the source's rank is there.
+    #[error("an encoder of the same rank is there: give the source a worse one")]
+    Taken,
     /// The owner's service said no.
     #[error("{0}")]
     Refused(String),
@@ -166,7 +169,7 @@ pub struct Seat {
     pulse: Arc<Pulse>,
     gap_nanos: i64,
     end: Mutex<String>,
-    limits: Option<(Arc<Mutex<Limits>>, std::net::IpAddr)>,
+    limits: Option<(Arc<Mutex<Limits>>, Origin)>,
 }
 
 fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -213,8 +216,10 @@ impl Doorman {
     /// # Errors
     /// [`Error::UnknownKey`], [`Error::Barred`].
     pub fn check(&self, applicant: Applicant) -> Result<Pass, Error> {
-        let (ip, now) = (applicant.peer.ip(), self.clock.elapsed());
-        if locked(&self.limits).is_barred(ip, now) {
+        // SRT's datagrams can bear anybody's address: what they do wrong is no reason to bar that address over TCP.
+        let (from, now) =
+            (Origin::new(applicant.peer.ip(), applicant.protocol == "srt"), self.clock.elapsed());
+        if locked(&self.limits).is_barred(from, now) {
             return Err(Error::Barred);
         }
         let digest = id::digest(applicant.key);
@@ -226,7 +231,7 @@ impl Doorman {
             Some(Pass { door: door.clone(), key: (*key).clone() })
         });
         if found.is_none() {
-            locked(&self.limits).failed(ip, now);
+            locked(&self.limits).failed(from, now);
         }
         found.ok_or(Error::UnknownKey)
     }
@@ -249,13 +254,13 @@ impl Doorman {
             callback::ask(url, question).await.map_err(Error::Refused)?;
         }
         let most = self.rules.publishers_per_address;
-        let ip = applicant.peer.ip();
+        let from = Origin::new(applicant.peer.ip(), applicant.protocol == "srt");
         // An encoder that comes back takes its own place, not another one.
         let ends_one = locked(&door.seats).iter().any(|place| place.rank == key.rank);
-        if !locked(&self.limits).enter(ip, most + usize::from(ends_one)) {
+        if !locked(&self.limits).enter(from, most + usize::from(ends_one)) {
             return Err(Error::TooMany(most));
         }
-        let limits = Some((self.limits.clone(), ip));
+        let limits = Some((self.limits.clone(), from));
         let status = PublisherStatus {
             protocol: Some(applicant.protocol),
             address: Some(applicant.peer.to_string()),
@@ -271,6 +276,10 @@ impl Doorman {
     /// [`Error::Stopping`], also when there is no such channel.
     pub async fn seat_source(&self, channel: &str, rank: u32, address: String) -> Result<Seat, Error> {
         let door = self.doors.iter().find(|door| door.channel == channel).ok_or(Error::Stopping)?.clone();
+        // Two of one rank would throw each other out for ever: the encoder stays.
+        if locked(&door.seats).iter().any(|place| place.rank == rank && !place.key_id.is_empty()) {
+            return Err(Error::Taken);
+        }
         let key = Key {
             id: String::new(),
             channel: channel.into(),
@@ -288,7 +297,7 @@ impl Doorman {
         door: Arc<Door>,
         key: Key,
         status: PublisherStatus,
-        limits: Option<(Arc<Mutex<Limits>>, std::net::IpAddr)>,
+        limits: Option<(Arc<Mutex<Limits>>, Origin)>,
     ) -> Result<Seat, Error> {
         static PUBLISHERS: AtomicU64 = AtomicU64::new(1);
         let id = PUBLISHERS.fetch_add(1, Ordering::Relaxed);
@@ -396,8 +405,8 @@ impl Seat {
 impl Drop for Seat {
     fn drop(&mut self) {
         let Record { door, id } = &self.record;
-        if let Some((limits, ip)) = &self.limits {
-            locked(limits).leave(*ip);
+        if let Some((limits, from)) = &self.limits {
+            locked(limits).leave(*from);
         }
         let mut seats = locked(&door.seats);
         let rank = seats.iter().find(|place| place.id == *id).map(|place| place.rank);

@@ -54,7 +54,7 @@ pub fn verdict(status: &PublisherStatus, before: &Before, canvas: Canvas) -> Vec
 fn transport(status: &PublisherStatus, before: &Before, say: &mut impl FnMut(Level, String)) {
     if status.pace > 0.0 && status.pace < PACE {
         let short = ((1.0 - status.pace) * 100.0).round();
-        let kbps = (f64::from(status.bitrate_kbps) * 0.8 / 100.0).floor() * 100.0;
+        let kbps = ((f64::from(status.bitrate_kbps) * 0.8 / 100.0).floor() * 100.0).max(100.0);
         say(
             Level::Bad,
             format!(

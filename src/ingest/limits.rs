@@ -1,8 +1,9 @@
 //! How often one address may fail, and how many publishers it may have. Pure: times are given.
 //!
-//! Memory is bounded: when too many addresses have failed, the one that failed longest ago is forgotten.
+//! Memory is bounded: when too many addresses have failed, the one that failed longest ago is forgotten. An address that
+//! was let in is not barred while it is remembered: a second encoder with an old key must not lock out the first.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::net::IpAddr;
 use std::time::Duration;
 
@@ -11,23 +12,53 @@ const TRIES: u32 = 10;
 const REGAIN: Duration = Duration::from_secs(6);
 /// Addresses remembered.
 const ADDRESSES: usize = 4096;
+/// Addresses remembered that were let in.
+const KNOWN: usize = 64;
+
+/// Who counts as one: an address, and in IPv6 the network of a household.
+pub fn household(address: IpAddr) -> IpAddr {
+    match address.to_canonical() {
+        IpAddr::V6(address) => {
+            let network = u128::from(address) & !u128::from(u64::MAX);
+            IpAddr::V6(network.into())
+        }
+        address @ IpAddr::V4(_) => address,
+    }
+}
+
+/// Where somebody comes from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Origin {
+    household: IpAddr,
+    /// By datagrams, whose sender can be made up.
+    is_datagram: bool,
+}
+
+impl Origin {
+    /// Of an address.
+    pub fn new(address: IpAddr, is_datagram: bool) -> Self {
+        Self { household: household(address), is_datagram }
+    }
+}
 
 /// The count.
 #[derive(Debug, Default)]
 pub struct Limits {
     /// Failures not yet forgiven and when the count was true, since the start.
-    failures: HashMap<IpAddr, (u32, Duration)>,
-    publishers: HashMap<IpAddr, usize>,
+    failures: HashMap<Origin, (u32, Duration)>,
+    publishers: HashMap<Origin, usize>,
+    /// Let in before, the latest last.
+    known: VecDeque<Origin>,
 }
 
 impl Limits {
     /// Whether `address` has to wait after failing too often.
-    pub fn is_barred(&mut self, address: IpAddr, now: Duration) -> bool {
-        self.forgiven(address, now) >= TRIES
+    pub fn is_barred(&mut self, address: Origin, now: Duration) -> bool {
+        self.forgiven(address, now) >= TRIES && !self.known.contains(&address)
     }
 
     /// A try of `address` failed.
-    pub fn failed(&mut self, address: IpAddr, now: Duration) {
+    pub fn failed(&mut self, address: Origin, now: Duration) {
         let failures = self.forgiven(address, now) + 1;
         if self.failures.len() >= ADDRESSES
             && !self.failures.contains_key(&address)
@@ -39,7 +70,7 @@ impl Limits {
         self.failures.insert(address, (failures.min(TRIES), now));
     }
 
-    fn forgiven(&mut self, address: IpAddr, now: Duration) -> u32 {
+    fn forgiven(&mut self, address: Origin, now: Duration) -> u32 {
         let Some((failures, at)) = self.failures.get(&address).copied() else { return 0 };
         let regained = (now.saturating_sub(at).as_millis() / REGAIN.as_millis()) as u32;
         let left = failures.saturating_sub(regained);
@@ -52,17 +83,23 @@ impl Limits {
     }
 
     /// Takes a place for a publisher of `address`, of `most`; `false` when all are taken.
-    pub fn enter(&mut self, address: IpAddr, most: usize) -> bool {
+    pub fn enter(&mut self, address: Origin, most: usize) -> bool {
         let count = self.publishers.entry(address).or_default();
         if *count >= most {
             return false;
         }
         *count += 1;
+        if !self.known.contains(&address) {
+            self.known.push_back(address);
+            if self.known.len() > KNOWN {
+                self.known.pop_front();
+            }
+        }
         true
     }
 
     /// Gives the place back.
-    pub fn leave(&mut self, address: IpAddr) {
+    pub fn leave(&mut self, address: Origin) {
         if let Some(count) = self.publishers.get_mut(&address) {
             *count -= 1;
             if *count == 0 {
@@ -78,8 +115,27 @@ mod tests {
 
     const SECOND: Duration = Duration::from_secs(1);
 
-    fn address(n: u32) -> IpAddr {
-        IpAddr::from(n.to_be_bytes())
+    fn address(n: u32) -> Origin {
+        Origin::new(IpAddr::from(n.to_be_bytes()), false)
+    }
+
+    #[test]
+    fn an_ipv6_network_is_one_and_a_mapped_address_is_its_ipv4() {
+        let at = |text: &str| household(text.parse().unwrap());
+        assert_eq!(at("2001:db8::1"), at("2001:db8::ffff:1:2:3"));
+        assert_ne!(at("2001:db8::1"), at("2001:db8:0:1::1"));
+        assert_eq!(at("::ffff:192.0.2.1"), at("192.0.2.1"));
+    }
+
+    #[test]
+    fn who_was_let_in_is_not_barred_and_datagrams_bar_nobody_else() {
+        let mut limits = Limits::default();
+        assert!(limits.enter(address(1), 2));
+        for n in 0..20 {
+            limits.failed(address(1), SECOND / 10 * n);
+            limits.failed(Origin::new(IpAddr::from([0, 0, 0, 2]), true), SECOND / 10 * n);
+        }
+        assert!(!limits.is_barred(address(1), SECOND * 2) && !limits.is_barred(address(2), SECOND * 2));
     }
 
     #[test]

@@ -122,8 +122,16 @@ impl Puller {
     pub async fn run(self, mut wanted: watch::Receiver<Option<Source>>, stop: CancellationToken) {
         let mut again = AGAIN;
         let mut feed: Option<Feed> = None;
+        let mut fed: Option<Source> = None;
         loop {
-            let Some(source) = wanted.borrow_and_update().clone() else {
+            let next = wanted.borrow_and_update().clone();
+            if next != fed
+                && let Some(feed) = feed.take()
+            {
+                feed.end("another source", &fed.as_ref().map_or_else(String::new, |fed| shown(&fed.url)));
+            }
+            fed.clone_from(&next);
+            let Some(source) = next else {
                 self.status.send_replace(None);
                 tokio::select! {
                     () = stop.cancelled() => return,
@@ -145,6 +153,8 @@ impl Puller {
             let outcome = self.pull(&source, change, &mut feed).await;
             // A file goes on from its beginning, as the same publisher.
             if !source.url.contains("://") && matches!(outcome, Err(Error::Ended)) && feed.is_some() {
+                // A file of a moment does not spin.
+                tokio::time::sleep(AGAIN.saturating_sub(watch.elapsed())).await;
                 continue;
             }
             if let Some(feed) = feed.take() {
@@ -218,7 +228,10 @@ impl Puller {
             let step = tokio::select! {
                 step = streams.next() => step,
                 Some(event) = bus.recv() => match event {
-                    Event::Error(detail) => return Err(Error::Source(detail)),
+                    // The element's words may hold the address, and passwords are in it.
+                    Event::Error(detail) => {
+                        return Err(Error::Source(detail.replace(&source.url, &shown(&source.url))));
+                    }
                     Event::Eos => {
                         // What came before the end has been handed on by now, and waits.
                         while let (Some(step), Some(feed)) = (streams.rest().await, feed.as_mut()) {

@@ -20,6 +20,7 @@ use tokio_util::sync::CancellationToken;
 use self::session::{Event, Session};
 use super::admission::{self, Applicant, Doorman, Seat};
 use super::feed::{self, Feed, Unit};
+use super::limits;
 use super::timeline::Stamp;
 use crate::config;
 
@@ -27,6 +28,8 @@ use crate::config;
 const ADMISSION_LIMIT: Duration = Duration::from_secs(10);
 /// How long the peer may take to read our answers.
 const WRITE_LIMIT: Duration = Duration::from_secs(10);
+/// How long an orderly end may take.
+const GOODBYE_LIMIT: Duration = Duration::from_secs(2);
 /// How often producers are told that nothing comes.
 const IDLE: Duration = Duration::from_secs(1);
 /// Connections at once; one more is closed at once.
@@ -129,6 +132,7 @@ struct Stranger(Strangers, IpAddr);
 
 impl Strangers {
     fn enter(&self, ip: IpAddr) -> Option<Stranger> {
+        let ip = limits::household(ip);
         let mut counts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let count = counts.entry(ip).or_default();
         if *count >= STRANGERS {
@@ -159,7 +163,8 @@ async fn connection(mut stream: impl Stream, peer: SocketAddr, port: &Port, stra
         Ok(None) => return, // a port check: connected and left
         Err(error) => {
             tracing::warn!(%peer, "RTMP publisher not admitted: {error}");
-            let _ = stream.shutdown().await;
+            // Behind TLS this waits for the peer to read.
+            let _ = tokio::time::timeout(GOODBYE_LIMIT, stream.shutdown()).await;
             return;
         }
     };
@@ -179,7 +184,7 @@ async fn connection(mut stream: impl Stream, peer: SocketAddr, port: &Port, stra
         }
     };
     feed.end(&reason, &peer.to_string());
-    let _ = tokio::time::timeout(WRITE_LIMIT, stream.shutdown()).await;
+    let _ = tokio::time::timeout(GOODBYE_LIMIT, stream.shutdown()).await;
 }
 
 /// Runs the conversation up to an admitted publish; events that came with it are returned too.
@@ -299,8 +304,10 @@ async fn take(event: Event, feed: &mut Feed) -> Result<bool, Error> {
             }
         }
         Event::Metadata(metadata) => feed.seat().record.report(|status| {
-            (status.width, status.height) = (metadata.width, metadata.height);
-            status.encoder = metadata.encoder;
+            // What the decoder found is truer.
+            status.width = status.width.or(metadata.width);
+            status.height = status.height.or(metadata.height);
+            status.encoder = metadata.encoder.or(status.encoder.take());
         }),
         Event::Finished => return Ok(false),
         Event::Publish { .. } => {}

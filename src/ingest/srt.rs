@@ -111,8 +111,17 @@ pub async fn serve(
     let (callers, mut accepted) = mpsc::channel(GREETINGS);
     let accepting = listener.clone();
     let spawned = std::thread::Builder::new().name("srt-accept".into()).spawn(move || {
-        while let Ok(caller) = accepting.accept(READ_MS) {
-            let _ = callers.try_send(caller); // full: dropped, which closes it
+        while !accepting.is_closed() {
+            match accepting.accept(READ_MS) {
+                Ok(caller) => {
+                    let _ = callers.try_send(caller); // full: dropped, which closes it
+                }
+                Err(_) if accepting.is_closed() => return,
+                Err(error) => {
+                    tracing::debug!("an SRT caller was gone before it was accepted: {error}");
+                    std::thread::sleep(Duration::from_millis(10)); // no busy loop, should it last
+                }
+            }
         }
     });
     if let Err(error) = spawned {
@@ -302,8 +311,9 @@ impl Reader {
 
     fn choose(&self, choice: Choice) {
         let Some(program) = choice.program else { return };
-        self.demultiplexer.set_property("program-number", i32::from(program));
+        // One alone may change its number in mid-stream.
         if !choice.others.is_empty() {
+            self.demultiplexer.set_property("program-number", i32::from(program));
             let others: Vec<String> = choice.others.iter().map(u16::to_string).collect();
             let text =
                 format!("program {program} of the transport stream is used; left out: {}", others.join(", "));

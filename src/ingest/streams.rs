@@ -5,7 +5,7 @@
 //! source. A source faster than time runs ahead in each track as it likes, so each is held up by itself.
 
 use std::pin::Pin;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
 use gstreamer as gst;
@@ -112,11 +112,20 @@ impl Streams {
     }
 }
 
+/// What became of the pads so far.
+#[derive(Default)]
+struct Taken {
+    /// The pad of each kind that is used.
+    chosen: [Option<gst::Pad>; 2],
+    /// Elements behind each pad.
+    behind: Vec<(gst::Pad, Vec<gst::Element>)>,
+}
+
 /// Takes the pads of one demultiplexer.
 #[derive(Clone)]
 struct Pads {
     events: [mpsc::Sender<Event>; 2],
-    chosen: Arc<Mutex<[Option<String>; 2]>>,
+    taken: Arc<Mutex<Taken>>,
 }
 
 impl Streams {
@@ -124,7 +133,7 @@ impl Streams {
     pub fn attach(pipeline: &gst::Pipeline, demultiplexer: &gst::Element) -> Self {
         let (video, video_events) = mpsc::channel(EVENTS);
         let (audio, audio_events) = mpsc::channel(EVENTS);
-        let pads = Pads { events: [video, audio], chosen: Arc::default() };
+        let pads = Pads { events: [video, audio], taken: Arc::default() };
         // Weak: the pipeline owns the element, which owns these closures.
         let (weak, added) = (pipeline.downgrade(), pads.clone());
         demultiplexer.connect_pad_added(move |_, pad| {
@@ -132,7 +141,12 @@ impl Streams {
                 added.add(&pipeline, pad);
             }
         });
-        demultiplexer.connect_pad_removed(move |_, pad| pads.forget(pad));
+        let weak = pipeline.downgrade();
+        demultiplexer.connect_pad_removed(move |_, pad| {
+            if let Some(pipeline) = weak.upgrade() {
+                pads.forget(&pipeline, pad);
+            }
+        });
         Self { tracks: [video_events, audio_events].map(|events| Track { events, held: None }) }
     }
 }
@@ -157,7 +171,7 @@ impl Pads {
                 if found.is_some() || media.starts_with("video") || media.starts_with("audio") {
                     self.say(Event::Note(format!("{what} ({media}) is left out")));
                 }
-                discard(pipeline, pad)
+                self.discard(pipeline, pad)
             }
         };
         if let Err(error) = outcome {
@@ -165,25 +179,51 @@ impl Pads {
         }
     }
 
+    fn lock(&self) -> MutexGuard<'_, Taken> {
+        self.taken.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// Takes the pad for its kind if that is free.
     fn choose(&self, kind: Kind, pad: &gst::Pad) -> bool {
-        let mut chosen = self.chosen.lock().unwrap_or_else(PoisonError::into_inner);
-        let place = &mut chosen[usize::from(kind == Kind::Audio)];
+        let mut taken = self.lock();
+        let place = &mut taken.chosen[usize::from(kind == Kind::Audio)];
         let is_free = place.is_none();
         if is_free {
-            *place = Some(pad.name().to_string());
+            *place = Some(pad.clone());
         }
         is_free
     }
 
-    /// The next pad of its kind takes its place: streams change their tables in mid-stream.
-    fn forget(&self, pad: &gst::Pad) {
-        let mut chosen = self.chosen.lock().unwrap_or_else(PoisonError::into_inner);
-        for place in chosen.iter_mut() {
-            if place.as_deref() == Some(pad.name().as_str()) {
-                *place = None;
+    /// Takes out what is behind a pad that is gone. Streams change their tables in mid-stream, and the new pads come
+    /// before the old ones go: one of those that were left out takes its place.
+    fn forget(&self, pipeline: &gst::Pipeline, pad: &gst::Pad) {
+        remove(pipeline, self.elements_behind(pad));
+        let was_chosen = {
+            let mut taken = self.lock();
+            let was_chosen = taken.chosen.iter().any(|chosen| chosen.as_ref() == Some(pad));
+            for place in &mut taken.chosen {
+                place.take_if(|chosen| chosen == pad);
             }
+            was_chosen
+        };
+        if !was_chosen {
+            return;
         }
+        let spare: Vec<gst::Pad> = {
+            let taken = self.lock();
+            let is_chosen = |pad: &gst::Pad| taken.chosen.iter().flatten().any(|chosen| chosen == pad);
+            taken.behind.iter().map(|(pad, _)| pad.clone()).filter(|pad| !is_chosen(pad)).collect()
+        };
+        for pad in spare {
+            remove(pipeline, self.elements_behind(&pad));
+            self.add(pipeline, &pad);
+        }
+    }
+
+    fn elements_behind(&self, pad: &gst::Pad) -> Vec<gst::Element> {
+        let mut taken = self.lock();
+        let place = taken.behind.iter().position(|(known, _)| known == pad);
+        place.map(|place| taken.behind.swap_remove(place).1).unwrap_or_default()
     }
 
     fn build(
@@ -210,6 +250,18 @@ impl Pads {
         }
         let sink = chain[0].static_pad("sink").ok_or_else(|| gst::glib::bool_error!("no sink pad"))?;
         pad.link(&sink).map_err(|error| gst::glib::bool_error!("{error}"))?;
+        self.lock().behind.push((pad.clone(), chain));
+        Ok(())
+    }
+
+    fn discard(&self, pipeline: &gst::Pipeline, pad: &gst::Pad) -> Result<(), gst::glib::BoolError> {
+        let sink =
+            gst::ElementFactory::make("fakesink").property("sync", false).property("async", false).build()?;
+        pipeline.add(&sink)?;
+        sink.sync_state_with_parent()?;
+        let target = sink.static_pad("sink").ok_or_else(|| gst::glib::bool_error!("no sink pad"))?;
+        pad.link(&target).map_err(|error| gst::glib::bool_error!("{error}"))?;
+        self.lock().behind.push((pad.clone(), vec![sink]));
         Ok(())
     }
 
@@ -270,14 +322,17 @@ fn chain(structure: &gst::StructureRef) -> Option<(Kind, Elements)> {
     Some((kind, Elements { parser, caps }))
 }
 
-fn discard(pipeline: &gst::Pipeline, pad: &gst::Pad) -> Result<(), gst::glib::BoolError> {
-    let sink =
-        gst::ElementFactory::make("fakesink").property("sync", false).property("async", false).build()?;
-    pipeline.add(&sink)?;
-    sink.sync_state_with_parent()?;
-    let target = sink.static_pad("sink").ok_or_else(|| gst::glib::bool_error!("no sink pad"))?;
-    pad.link(&target).map_err(|error| gst::glib::bool_error!("{error}"))?;
-    Ok(())
+/// Takes elements out of a running pipeline; called from the streaming thread, which is not inside them now.
+fn remove(pipeline: &gst::Pipeline, elements: Vec<gst::Element>) {
+    for element in elements {
+        if let Some(pad) = element.static_pad("sink")
+            && let Some(peer) = pad.peer()
+        {
+            let _ = peer.unlink(&pad);
+        }
+        let _ = pipeline.remove(&element);
+        let _ = element.set_state(gst::State::Null);
+    }
 }
 
 fn format_of(structure: &gst::StructureRef) -> Option<Format> {

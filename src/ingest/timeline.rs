@@ -95,7 +95,10 @@ pub struct Timeline {
     tracks: [Track; 2],
     window_start: MediaTime,
     least: i64,
-    most: i64,
+    /// The quickest unit of each track.
+    most: [i64; 2],
+    /// How far the largest negative composition offset reaches.
+    lift: i64,
     drift: i64,
     repairs: Repairs,
 }
@@ -108,7 +111,8 @@ impl Timeline {
             tracks: [Track::default(); 2],
             window_start: MediaTime::ZERO,
             least: i64::MAX,
-            most: i64::MIN,
+            most: [i64::MIN; 2],
+            lift: 0,
             drift: 0,
             repairs: Repairs::default(),
         }
@@ -134,9 +138,11 @@ impl Timeline {
         let track = usize::from(kind == Kind::Audio);
         let time = self.unwrap(track, stamp);
         let offset = self.offset(track, time, now);
-        self.watch(time + offset - now.0 as i64, now);
+        self.watch(track, time + offset - now.0 as i64, now);
+        self.lift_for(cts_nanos);
         let offset = self.tracks[track].offset.unwrap_or(offset);
-        let mut dts = (time + offset).max(0);
+        let lift = if kind == Kind::Video { self.lift } else { 0 };
+        let mut dts = (time + offset - lift).max(0);
         if let Some(last) = self.tracks[track].last_dts
             && dts <= last
         {
@@ -144,8 +150,7 @@ impl Timeline {
             dts = last + 1;
         }
         self.tracks[track].last_dts = Some(dts);
-        // Some encoders send negative composition offsets.
-        let pts = (time + offset + cts_nanos.clamp(0, MOST_REORDER)).max(dts);
+        let pts = (time + offset + cts_nanos.clamp(-MOST_REORDER, MOST_REORDER)).max(dts);
         let wait = (dts - now.0 as i64 - self.limit_nanos()).max(0);
         if wait > 0 {
             // Held up by us: how early it comes says nothing any more.
@@ -153,6 +158,18 @@ impl Timeline {
             self.tracks[track].last = Some((time, MediaTime((now.0 as i64 + wait) as u64)));
         }
         Due { pts: MediaTime(pts as u64), dts: MediaTime(dts as u64), wait, stamp_nanos: time }
+    }
+
+    /// Some encoders send negative composition offsets: everything is shown that much later, once, so that nothing is
+    /// shown before it is decoded.
+    fn lift_for(&mut self, cts_nanos: i64) {
+        let more = cts_nanos.clamp(-MOST_REORDER, 0).abs() - self.lift;
+        if more > 0 {
+            self.lift += more;
+            for track in &mut self.tracks {
+                track.offset = track.offset.map(|offset| offset + more);
+            }
+        }
     }
 
     /// The timestamp in nanoseconds, near the last one of its track, or of the other.
@@ -183,7 +200,7 @@ impl Timeline {
                 // After what was promised already: a file that begins again goes on where it ended.
                 let promised = self.tracks.iter().filter_map(|track| track.last_dts).max();
                 let at_least = promised.filter(|_| is_jump).map_or(0, |promised| promised + JOINT);
-                let fresh = (now.0 as i64 + self.target).max(at_least) - time;
+                let fresh = (now.0 as i64 + self.target).max(at_least) - time + self.lift;
                 // The other track's, when this unit fits there: it started, or jumped, first.
                 let other = self.tracks[1 - track].offset;
                 let has_moved = !is_jump || other != before;
@@ -202,26 +219,29 @@ impl Timeline {
     }
 
     fn restart_window(&mut self, now: MediaTime) {
-        (self.window_start, self.least, self.most) = (now, i64::MAX, i64::MIN);
+        (self.window_start, self.least, self.most) = (now, i64::MAX, [i64::MIN; 2]);
     }
 
     /// Watches how far ahead of its time units arrive, and moves the offset when a whole window agrees.
-    fn watch(&mut self, lead: i64, now: MediaTime) {
+    fn watch(&mut self, track: usize, lead: i64, now: MediaTime) {
+        let lead = lead - self.lift;
         self.least = self.least.min(lead);
-        self.most = self.most.max(lead);
+        self.most[track] = self.most[track].max(lead);
         let length = now.since(self.window_start);
         if length < WINDOW {
             return;
         }
-        let correction = if self.most < TOO_LATE {
+        // Of the later track: sound that comes after its picture needs the time too.
+        let most = self.most.into_iter().filter(|most| *most > i64::MIN).min().unwrap_or(self.target);
+        let correction = if most < TOO_LATE {
             self.repairs.moves = self.repairs.moves.saturating_add(1);
-            self.target - self.most
+            self.target - most
         } else if self.least > self.target + TOO_EARLY {
             self.repairs.moves = self.repairs.moves.saturating_add(1);
             self.target - self.least
         } else {
             // The quickest unit of a window shows the clocks' difference best: queues only add delay.
-            let deviation = self.target - self.most;
+            let deviation = self.target - most;
             let limit = SLEW_PER_SECOND * (length / MS) / 1000;
             let slew = if deviation.abs() > DEAD_BAND { deviation.clamp(-limit, limit) } else { 0 };
             self.drift += slew;
@@ -346,6 +366,35 @@ mod tests {
         assert!((now / MS - (2999 * 40 - 2000)).abs() < 100, "{} ms", now / MS);
     }
 
+    #[test]
+    fn sound_that_comes_long_after_its_picture_is_waited_for() {
+        let mut timeline = Timeline::new(250);
+        let mut lead = 0;
+        for n in 0..300_i64 {
+            timeline.map(Kind::Video, Stamp::Millis(n as u32 * 40), 0, at(n * 40));
+            if n >= 15 {
+                let stamp = (n as u32 - 15) * 40;
+                lead =
+                    timeline.map(Kind::Audio, Stamp::Millis(stamp), 0, at(n * 40)).dts.since(at(n * 40)) / MS;
+            }
+        }
+        assert!(lead > 200, "{lead}");
+        assert_eq!(timeline.repairs().moves, 1);
+    }
+
+    #[test]
+    fn negative_composition_offsets_keep_the_order_of_pictures() {
+        let mut timeline = Timeline::new(250);
+        let mut shown = Vec::new();
+        for (n, cts) in [0, 80, -40, -40, 0, 80, -40, -40].into_iter().enumerate() {
+            let stamp = Stamp::Millis(n as u32 * 40);
+            let due = timeline.map(Kind::Video, stamp, cts * MS, at(n as i64 * 40));
+            assert!(due.pts >= due.dts);
+            shown.push(due.pts.since(at(0)) / MS);
+        }
+        assert_eq!(shown[4..], [450, 570, 490, 530]);
+    }
+
     mod properties {
         use super::*;
         use proptest::prelude::*;
@@ -378,7 +427,7 @@ mod tests {
                     now = now.offset(due.wait);
                     prop_assert!(due.pts >= due.dts);
                     prop_assert!(due.dts.since(now) <= timeline.limit_nanos());
-                    prop_assert!(due.pts.since(now) <= timeline.limit_nanos() + MOST_REORDER);
+                    prop_assert!(due.pts.since(now) <= timeline.limit_nanos() + 2 * MOST_REORDER);
                     prop_assert!(last[usize::from(is_audio)].is_none_or(|last| due.dts > last));
                     last[usize::from(is_audio)] = Some(due.dts);
                 }

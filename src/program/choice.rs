@@ -6,6 +6,9 @@
 use crate::media::Role;
 use crate::time::MediaTime;
 
+/// Silence after which a publisher is not kept ready while another could be.
+const PATIENCE_NANOS: i64 = 3_000_000_000;
+
 /// A publisher as far as the choice goes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Candidate {
@@ -13,12 +16,14 @@ pub struct Candidate {
     pub id: u64,
     /// 0 is the best.
     pub rank: u32,
+    /// When it came.
+    pub came: MediaTime,
     /// When its last frame arrived.
     pub last: Option<MediaTime>,
     /// Since when frames arrive without a pause.
     pub since: MediaTime,
-    /// Whether something of it is decoded.
-    pub has_media: bool,
+    /// Whether, put on air, it has something to show at once.
+    pub is_ready: bool,
 }
 
 /// The owner's wishes.
@@ -36,7 +41,7 @@ impl Candidate {
     }
 
     fn is_usable(&self, now: MediaTime, rules: Rules) -> bool {
-        self.has_media && self.sends(now, rules)
+        self.is_ready && self.sends(now, rules)
     }
 }
 
@@ -59,11 +64,17 @@ pub fn on_air(now: MediaTime, before: Option<u64>, present: &[Candidate], rules:
 
 /// Each one's role: besides who is on air, one is decoded to be ready, the best that sends.
 pub fn roles(now: MediaTime, on_air: Option<u64>, present: &[Candidate], rules: Rules) -> Vec<(u64, Role)> {
+    // More patient than the choice: a decoder that starts waits for a key frame, so none is stopped lightly.
+    let patient = Rules { gap_nanos: rules.gap_nanos.max(PATIENCE_NANOS), ..rules };
+    // One that has only just come counts as sending: its first key frame must not be missed.
+    let sends = |one: &Candidate| match one.last {
+        Some(_) => one.sends(now, patient),
+        None => now.since(one.came) <= PATIENCE_NANOS,
+    };
     let standby = present
         .iter()
         .filter(|one| Some(one.id) != on_air)
-        // One that has only just come counts as sending: its first key frame must not be missed.
-        .min_by_key(|one| (one.last.is_some() && !one.sends(now, rules), one.rank, std::cmp::Reverse(one.id)))
+        .min_by_key(|one| (!sends(one), one.rank, std::cmp::Reverse(one.id)))
         .map(|one| one.id);
     let role = |id| match id {
         id if Some(id) == on_air => Role::OnAir,
@@ -83,14 +94,21 @@ mod tests {
 
     fn one(id: u64, rank: u32, last_ms_ago: i64, well_ms: i64) -> Candidate {
         let ago = |ms: i64| NOW.offset(-ms * 1_000_000);
-        Candidate { id, rank, last: Some(ago(last_ms_ago)), since: ago(well_ms), has_media: true }
+        Candidate {
+            id,
+            rank,
+            came: ago(well_ms),
+            last: Some(ago(last_ms_ago)),
+            since: ago(well_ms),
+            is_ready: true,
+        }
     }
 
     #[test]
     fn the_best_rank_that_sends_is_on_air() {
         assert_eq!(on_air(NOW, None, &[one(1, 1, 10, 50), one(2, 0, 10, 50)], RULES), Some(2));
         assert_eq!(on_air(NOW, None, &[], RULES), None);
-        let undecoded = Candidate { has_media: false, ..one(2, 0, 10, 50) };
+        let undecoded = Candidate { is_ready: false, ..one(2, 0, 10, 50) };
         assert_eq!(on_air(NOW, None, &[undecoded], RULES), None);
     }
 
@@ -107,9 +125,9 @@ mod tests {
     #[test]
     fn the_newest_of_a_rank_takes_over_with_its_first_picture() {
         let old = one(1, 0, 10, 60_000);
-        let new = Candidate { has_media: false, ..one(2, 0, 10, 100) };
+        let new = Candidate { is_ready: false, ..one(2, 0, 10, 100) };
         assert_eq!(on_air(NOW, Some(1), &[old, new], RULES), Some(1));
-        assert_eq!(on_air(NOW, Some(1), &[old, Candidate { has_media: true, ..new }], RULES), Some(2));
+        assert_eq!(on_air(NOW, Some(1), &[old, Candidate { is_ready: true, ..new }], RULES), Some(2));
     }
 
     #[test]
@@ -124,5 +142,11 @@ mod tests {
         let roles = roles(NOW, Some(1), &present, RULES);
         let wanted = [(1, Role::OnAir), (2, Role::Waiting), (3, Role::Standby), (4, Role::Waiting)];
         assert_eq!(roles, wanted);
+        // One that never sends is given a moment and no more.
+        let silent = |well_ms| Candidate { last: None, ..one(5, 0, 0, well_ms) };
+        let role = |well_ms| {
+            super::roles(NOW, Some(1), &[one(1, 0, 10, 50), silent(well_ms), one(3, 2, 10, 50)], RULES)[1].1
+        };
+        assert_eq!((role(1_000), role(4_000)), (Role::Standby, Role::Waiting));
     }
 }

@@ -63,7 +63,11 @@ impl<F: Clone> FrameSync<F> {
             self.waiting.retain(|(waiting, _)| *waiting < pts);
         }
         self.waiting.push_back((pts, frame));
-        while self.waiting.front().is_some_and(|(oldest, _)| pts.since(*oldest) > self.most_nanos) {
+        // By their times and, should these lie, by their number.
+        let most = (self.most_nanos / self.frame_nanos.max(1) * 2) as usize + 8;
+        while self.waiting.len() > most
+            || self.waiting.front().is_some_and(|(oldest, _)| pts.since(*oldest) > self.most_nanos)
+        {
             self.waiting.pop_front();
         }
     }

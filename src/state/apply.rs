@@ -42,6 +42,9 @@ impl State {
             }
             Command::ClearAll { channel } => next.clear(channel, moment),
             Command::PutStreamKey(key) => next.put_stream_key(key),
+            Command::RotateStreamKey { key_id, digest } => {
+                next.rotate_stream_key(&key_id, digest, moment.wall)
+            }
             Command::RevokeStreamKey { key_id } => next.revoke_stream_key(key_id),
             Command::SetSource { channel, source } => next.set_source(channel, source),
         }?;

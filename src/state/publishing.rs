@@ -67,6 +67,16 @@ impl State {
         Ok(vec![Change::StreamKeyChanged { key }])
     }
 
+    pub(super) fn rotate_stream_key(
+        &mut self,
+        key_id: &str,
+        digest: Digest,
+        made: WallTime,
+    ) -> Result<Changes, Error> {
+        let key = self.stream_keys.get(key_id).ok_or_else(|| not_found("keyId", "stream key", key_id))?;
+        self.put_stream_key(StreamKey { digest, made, ..key.clone() })
+    }
+
     pub(super) fn revoke_stream_key(&mut self, key_id: String) -> Result<Changes, Error> {
         self.stream_keys.remove(&key_id).ok_or_else(|| not_found("keyId", "stream key", &key_id))?;
         Ok(vec![Change::StreamKeyRevoked { key_id }])

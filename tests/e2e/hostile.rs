@@ -188,5 +188,6 @@ fn a_flood_of_srt_handshakes_keeps_nobody_out() {
     server.until_showing("live");
     assert_goes_on(&server);
     let after = crate::quirks::memory(&server);
-    assert!(after < before + 80, "memory grew from {before} to {after} MiB");
+    // A publisher that is decoded takes some 80 of it.
+    assert!(after < before + 130, "memory grew from {before} to {after} MiB");
 }

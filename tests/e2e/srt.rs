@@ -118,10 +118,14 @@ fn a_wrong_key_is_refused_in_the_handshake_with_its_code() {
     assert_eq!(refusal(&server, &format!("publish:{KEY}"), ""), 0);
     let log = server.log();
     assert!(log.contains("the stream key is not known here") && !log.contains(secret), "{log}");
+    // An address that only guesses is barred; one that was let in before is not.
+    let other = Server::beside(&server);
     for _ in 0..12 {
         refusal(&server, "publish:guess", "");
+        refusal(&other, "publish:guess", "");
     }
-    assert_eq!(refusal(&server, &format!("publish:{KEY}"), ""), 1402, "too many failed tries");
+    assert_eq!(refusal(&other, &format!("publish:{KEY}"), ""), 1402, "too many failed tries");
+    assert_eq!(refusal(&server, &format!("publish:{KEY}"), ""), 0, "known");
 }
 
 #[test]

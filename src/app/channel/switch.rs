@@ -1,5 +1,6 @@
 //! A channel's publishers: who is decoded, who is on air. Each decoder ends with its publisher.
 
+use std::collections::VecDeque;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -15,10 +16,12 @@ use crate::ingest::admission::Record;
 use crate::media::{Canvas, Format, Kind, Packet, Role};
 use crate::program::choice::{self, Candidate, Rules};
 use crate::program::{self, Mixer};
-use crate::time::ProgramClock;
+use crate::time::{MediaTime, ProgramClock};
 
 /// How long before it is due a unit is decoded.
 const DECODE_AHEAD_NANOS: i64 = 100_000_000;
+/// Units of one publisher that wait for their time; beyond that it is held up.
+const WAITING: usize = 600;
 /// How often the choice is made anew: together with the gap that is waited for, a takeover stays under half a second.
 const LOOK: Duration = Duration::from_millis(20);
 
@@ -36,6 +39,7 @@ pub(super) struct Switch {
 struct Present {
     id: u64,
     rank: u32,
+    came: MediaTime,
     pulse: Arc<crate::ingest::Pulse>,
     record: Record,
     role: watch::Sender<Role>,
@@ -81,7 +85,8 @@ impl Switch {
                 rank: one.rank,
                 last: one.pulse.last(),
                 since: one.pulse.since(),
-                has_media: self.mixer.has_media(one.id),
+                came: one.came,
+                is_ready: self.mixer.is_ready(one.id),
             })
             .collect();
         let now = self.clock.now();
@@ -122,17 +127,16 @@ impl Switch {
             id,
             stop: self.stop.clone(),
             formats: [None, None],
+            waiting: Default::default(),
             decoder: None,
         };
         tasks.spawn(async move {
-            let (cancel, failure) = (arrival.cancel.clone(), arrival.failure.clone());
-            if let Err(error) = decoding.run(arrival, role_rx).await {
-                let _ = failure.set(error.to_string()); // the publisher's own line tells it
-            }
+            let cancel = arrival.cancel.clone();
+            decoding.run(arrival, role_rx).await;
             cancel.cancel();
             let _ = gone.send(id); // one for each publisher, of which there are few
         });
-        Present { id, rank, pulse, record, role }
+        Present { id, rank, came: self.clock.now(), pulse, record, role }
     }
 }
 
@@ -149,24 +153,72 @@ struct Decoding {
     stop: CancellationToken,
     /// As announced last, for a decoder that starts later.
     formats: [Option<Format>; 2],
+    /// What is not due yet, of picture and sound.
+    waiting: [VecDeque<Packet>; 2],
     decoder: Option<Decoder>,
 }
 
+/// When it is decoded; a format at once, when what came before it is through.
+fn due(packet: &Packet) -> MediaTime {
+    match packet {
+        Packet::Format(_) => MediaTime::ZERO,
+        Packet::Unit(unit) => unit.dts,
+    }
+}
+
 impl Decoding {
-    async fn run(mut self, mut arrival: Arrival, role: watch::Receiver<Role>) -> Result<(), decode::Error> {
+    async fn run(mut self, mut arrival: Arrival, role: watch::Receiver<Role>) {
         let mut outcome = Ok(());
         // What a publisher that is gone has left is still shown, but not while the server ends.
-        while let Some(Some(packet)) = self.stop.clone().run_until_cancelled(arrival.packets.recv()).await {
-            let is_wanted = *role.borrow() != Role::Waiting;
-            outcome = self.take(packet, is_wanted).await;
-            if outcome.is_err() {
-                break;
+        while outcome.is_ok() && !self.stop.is_cancelled() {
+            let has_room = self.waiting.iter().map(VecDeque::len).sum::<usize>() < WAITING;
+            let early = self.early();
+            let packet = tokio::select! {
+                () = self.stop.cancelled() => break,
+                packet = arrival.packets.recv(), if has_room => packet,
+                () = tokio::time::sleep(early.unwrap_or_default()), if early.is_some() => {
+                    outcome = self.decode_due().await;
+                    continue;
+                }
+            };
+            match packet {
+                Some(packet) => {
+                    let is_wanted = *role.borrow() != Role::Waiting;
+                    outcome = self.take(packet, is_wanted).await;
+                }
+                None if early.is_none() => break,
+                // No more comes: only what waits is left.
+                None => {
+                    tokio::time::sleep(early.unwrap_or_default()).await;
+                    outcome = self.decode_due().await;
+                }
             }
         }
+        if let Err(error) = &outcome {
+            let _ = arrival.failure.set(error.to_string()); // the publisher's own line tells it
+        }
         drop(arrival.packets);
-        match self.decoder.take() {
-            Some(decoder) => outcome.and(decoder.stop().await),
-            None => outcome,
+        if let Some(decoder) = self.decoder.take()
+            && let Err(error) = decoder.stop().await
+        {
+            tracing::warn!("{error}");
+        }
+    }
+
+    /// How long what is due next has to wait; nothing when nothing waits.
+    fn early(&self) -> Option<Duration> {
+        let now = self.clock.now();
+        let early = |packet: &Packet| (due(packet).since(now) - DECODE_AHEAD_NANOS).max(0).unsigned_abs();
+        self.waiting.iter().filter_map(VecDeque::front).map(early).min().map(Duration::from_nanos)
+    }
+
+    /// Decodes what is due next, of either track: a track that runs ahead does not hold the other up.
+    async fn decode_due(&mut self) -> Result<(), decode::Error> {
+        let heads = self.waiting.iter_mut().filter(|queue| !queue.is_empty());
+        let next = heads.min_by_key(|queue| queue.front().map(due)).and_then(VecDeque::pop_front);
+        match (next, &mut self.decoder) {
+            (Some(packet), Some(decoder)) => decoder.push(packet).await,
+            _ => Ok(()),
         }
     }
 
@@ -175,23 +227,21 @@ impl Decoding {
             self.formats[usize::from(format.codec.kind() == Kind::Audio)] = Some(format.clone());
         }
         if !is_wanted {
+            self.waiting = Default::default();
             return match self.decoder.take() {
                 Some(decoder) => decoder.stop().await,
                 None => Ok(()),
             };
         }
-        let mut decoder = match self.decoder.take() {
-            Some(decoder) => decoder,
-            None => self.start().await?,
-        };
-        if let Packet::Unit(unit) = &packet {
-            let early = unit.dts.since(self.clock.now()) - DECODE_AHEAD_NANOS;
-            let wait = tokio::time::sleep(Duration::from_nanos(early.max(0).unsigned_abs()));
-            self.stop.run_until_cancelled(wait).await;
+        if self.decoder.is_none() {
+            self.decoder = Some(self.start().await?);
         }
-        let outcome = decoder.push(packet).await;
-        self.decoder = Some(decoder);
-        outcome
+        let kind = match &packet {
+            Packet::Format(format) => format.codec.kind(),
+            Packet::Unit(unit) => unit.kind,
+        };
+        self.waiting[usize::from(kind == Kind::Audio)].push_back(packet);
+        Ok(())
     }
 
     async fn start(&self) -> Result<Decoder, decode::Error> {

@@ -227,7 +227,12 @@ impl Reader<'_> {
                 self.traits.push(traits.clone());
                 traits
             }
-            _ => self.traits.get((head >> 2) as usize)?.clone(),
+            _ => {
+                let traits = self.traits.get((head >> 2) as usize)?;
+                let text: usize = traits.names.iter().map(String::len).sum();
+                self.text_left = self.text_left.checked_sub(text)?;
+                traits.clone()
+            }
         };
         let mut properties = HashMap::new();
         for name in traits.names {
@@ -293,6 +298,18 @@ mod tests {
         bytes.extend(vec![b'a'; 50_000]);
         bytes.extend([6, 0].repeat(2000));
         assert!(values(&bytes).is_none());
+    }
+
+    #[test]
+    fn names_by_reference_are_bounded() {
+        // An object with one name of 50,000 bytes, then objects of the same shape.
+        let mut bytes = vec![17, 9, 0x8f, 0x7f, 1, 10, 0x13, 1, 0x86, 0x8d, 0x21];
+        bytes.extend(vec![b'a'; 50_000]);
+        bytes.push(1);
+        let once = bytes.clone();
+        bytes.extend([10, 1, 1].repeat(2000));
+        assert!(values(&bytes).is_none());
+        assert!(once.len() > 50_000);
     }
 
     #[test]

@@ -328,6 +328,9 @@ impl Session {
     }
 
     fn connect(&mut self, transaction: f64, object: Option<&Amf0Value>) -> Result<(), Error> {
+        if self.is_connected {
+            return Err(Error::Order("connect twice"));
+        }
         if let Some(Amf0Value::Object(properties)) = object
             && let Some(Amf0Value::Utf8String(app)) = properties.get("app")
         {
@@ -428,7 +431,13 @@ fn enhanced_capabilities() -> [(&'static str, Amf0Value); 4] {
 
 /// `@setDataFrame` or bare `onMetaData`. What cannot be read is left out: encoders put odd things there.
 fn metadata(body: &[u8]) -> Option<Metadata> {
-    let properties = amf::values(body)?.into_iter().find_map(amf::properties)?;
+    let values = amf::values(body)?;
+    let is_metadata =
+        |value: &Amf0Value| matches!(value, Amf0Value::Utf8String(name) if name == "onMetaData");
+    if !values.iter().take(2).any(is_metadata) {
+        return None; // cues, time codes
+    }
+    let properties = values.into_iter().find_map(amf::properties)?;
     let number = |name: &str| match properties.get(name) {
         Some(Amf0Value::Number(value)) if (1.0..=16_384.0).contains(value) => Some(*value as u32),
         _ => None,

@@ -9,6 +9,7 @@
 
 use std::ffi::{CStr, CString, c_char, c_int, c_void};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::sync::atomic::{AtomicBool, Ordering};
 
 type Handle = i32;
 
@@ -233,6 +234,7 @@ pub(super) type Gate = Box<dyn Fn(&str, SocketAddr) -> Result<Option<String>, Re
 #[derive(Debug)]
 pub struct Listener {
     socket: Socket,
+    is_closed: AtomicBool,
 }
 
 impl Listener {
@@ -263,7 +265,7 @@ impl Listener {
         checked(unsafe { srt_listen_callback(socket.0, hook, gate.cast()) })?;
         // SAFETY: plain numbers.
         checked(unsafe { srt_listen(socket.0, 64) })?;
-        Ok(Self { socket })
+        Ok(Self { socket, is_closed: AtomicBool::new(false) })
     }
 
     /// The address as bound.
@@ -277,7 +279,7 @@ impl Listener {
     /// The next caller whom the gate let in; blocks. `timeout_ms` is how long its `receive` waits.
     ///
     /// # Errors
-    /// When the listener was closed.
+    /// When the caller is gone already, and when the listener was closed: see [`Self::is_closed`].
     pub fn accept(&self, timeout_ms: u32) -> Result<(Socket, SocketAddr), Error> {
         let (mut name, mut length) = ([0_u8; 128], 128);
         // SAFETY: room for any socket address.
@@ -289,8 +291,14 @@ impl Listener {
         Ok((socket, peer))
     }
 
+    /// Whether [`Self::close`] was called.
+    pub fn is_closed(&self) -> bool {
+        self.is_closed.load(Ordering::Acquire)
+    }
+
     /// Ends a blocked `accept`.
     pub fn close(&self) {
+        self.is_closed.store(true, Ordering::Release);
         // SAFETY: closing twice is an error that is returned, not a fault.
         unsafe { srt_close(self.socket.0) };
     }

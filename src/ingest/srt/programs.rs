@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 const PACKET: usize = 188;
 const SYNC: u8 = 0x47;
 /// Bytes after which the tables must have come; they are sent ten times a second.
-const PATIENCE: usize = 2_000_000;
+const PATIENCE: usize = 500_000;
 /// Programs looked at.
 const MOST: usize = 64;
 
