@@ -74,7 +74,7 @@ impl State {
         made: WallTime,
     ) -> Result<Changes, Error> {
         let key = self.stream_keys.get(key_id).ok_or_else(|| not_found("keyId", "stream key", key_id))?;
-        self.put_stream_key(StreamKey { digest, made, ..key.clone() })
+        self.put_stream_key(StreamKey { made, digest, ..key.clone() })
     }
 
     pub(super) fn revoke_stream_key(&mut self, key_id: String) -> Result<Changes, Error> {
