@@ -18,8 +18,6 @@ use crate::time::MediaTime;
 const REMEMBERED: usize = 10;
 /// After this much silence producers are told.
 const SILENT_NANOS: i64 = 1_500_000_000;
-/// Notes kept of one publisher.
-const MOST_NOTES: usize = 12;
 
 /// The channel does not want more, or another publisher has its place.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -139,10 +137,10 @@ impl Feed {
 
     /// Something that producers should know.
     pub fn note(&self, text: String) {
-        tracing::info!(channel = self.seat.record.channel(), "publisher: {text}");
+        let channel = self.seat.record.channel();
         self.seat.record.report(|status| {
-            if status.notes.len() < MOST_NOTES && !status.notes.contains(&text) {
-                status.notes.push(text);
+            if status.note(text.clone()) {
+                tracing::info!(channel, "publisher: {text}");
             }
         });
     }

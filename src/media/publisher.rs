@@ -143,3 +143,17 @@ pub struct PublisherStatus {
     /// How and why the last publisher ended.
     pub last_end: Option<String>,
 }
+
+/// Notes kept of one publisher.
+const MOST_NOTES: usize = 12;
+
+impl PublisherStatus {
+    /// Keeps a note; whether it is new.
+    pub fn note(&mut self, text: String) -> bool {
+        let is_new = self.notes.len() < MOST_NOTES && !self.notes.contains(&text);
+        if is_new {
+            self.notes.push(text);
+        }
+        is_new
+    }
+}

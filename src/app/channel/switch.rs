@@ -168,28 +168,24 @@ fn due(packet: &Packet) -> MediaTime {
 
 impl Decoding {
     async fn run(mut self, mut arrival: Arrival, role: watch::Receiver<Role>) {
-        let mut outcome = Ok(());
+        let (mut outcome, mut is_gone) = (Ok(()), false);
         // What a publisher that is gone has left is still shown, but not while the server ends.
         while outcome.is_ok() && !self.stop.is_cancelled() {
             let has_room = self.waiting.iter().map(VecDeque::len).sum::<usize>() < WAITING;
             let early = self.early();
-            let packet = tokio::select! {
+            if is_gone && early.is_none() {
+                break;
+            }
+            tokio::select! {
                 () = self.stop.cancelled() => break,
-                packet = arrival.packets.recv(), if has_room => packet,
+                packet = arrival.packets.recv(), if has_room && !is_gone => match packet {
+                    Some(packet) => {
+                        let is_wanted = *role.borrow() != Role::Waiting;
+                        outcome = self.take(packet, is_wanted).await;
+                    }
+                    None => is_gone = true,
+                },
                 () = tokio::time::sleep(early.unwrap_or_default()), if early.is_some() => {
-                    outcome = self.decode_due().await;
-                    continue;
-                }
-            };
-            match packet {
-                Some(packet) => {
-                    let is_wanted = *role.borrow() != Role::Waiting;
-                    outcome = self.take(packet, is_wanted).await;
-                }
-                None if early.is_none() => break,
-                // No more comes: only what waits is left.
-                None => {
-                    tokio::time::sleep(early.unwrap_or_default()).await;
                     outcome = self.decode_due().await;
                 }
             }
@@ -251,9 +247,7 @@ impl Decoding {
                 Seen::Size { width, height } => (status.width, status.height) = (Some(width), Some(height)),
                 Seen::Repaired => status.frames_repaired += 1,
                 Seen::Note(text) => {
-                    if !status.notes.contains(&text) {
-                        status.notes.push(text);
-                    }
+                    status.note(text);
                 }
             });
         };
