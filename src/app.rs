@@ -4,9 +4,12 @@
 //! is the picture's, from the inside out, so that nobody is let in before there is something behind the
 //! door. Stop: the doors first, then the channels; state is saved already.
 
+mod airtime;
+pub mod cards;
 pub mod channel;
 pub mod check;
 pub mod demo;
+mod designs;
 pub mod endpoints;
 pub mod publishing;
 pub mod secrets;
@@ -22,9 +25,11 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::config::Config;
-use crate::control::{self, Doors, import};
+use crate::control::{self, Doors, Shelf, import};
 use crate::director::{self, DirectorHandle};
+use crate::overlay::fonts::Fonts;
 use crate::overlay::raster::Raster;
+use crate::overlay::studio::Studio;
 use crate::state::Moment;
 use crate::store::pictures::Pictures;
 use crate::store::{Sqlite, Store};
@@ -100,6 +105,9 @@ pub enum Error {
     /// The demonstration.
     #[error("the demonstration cannot run")]
     Demo(#[from] demo::Error),
+    /// A locale.
+    #[error("locale = {0} cannot be used: such as zh-CN, en-US or de-DE")]
+    Locale(String),
     /// A signal handler.
     #[error("signals cannot be received")]
     Signals(#[source] std::io::Error),
@@ -115,6 +123,7 @@ pub async fn run(config: Config, is_demo: bool) -> Result<(), Error> {
     std::fs::create_dir_all(&config.data_dir)
         .map_err(|source| Error::File { path: config.data_dir.clone(), source })?;
     let _lock = lock(&config.data_dir)?;
+    check_locales(&config)?;
     let mut secrets = Secrets::load(&config)?;
     let stop = CancellationToken::new();
     let tasks = TaskTracker::new();
@@ -122,9 +131,10 @@ pub async fn run(config: Config, is_demo: bool) -> Result<(), Error> {
     let http = listen(config.http, "HTTP").await?;
     let listeners = encoders(&config).await?;
     let endpoints = Endpoints::new(&config, &http, &listeners);
-    let (director, clocks, runs) = start_director(&config)?;
-    let raster = Arc::new(Raster::default());
     let pictures = Pictures::open(&config.data_dir)?;
+    let cards_dir = config.overlay.cards.clone().unwrap_or_else(|| config.data_dir.join("cards"));
+    let studio = studio(&config, &cards_dir, &pictures);
+    let (director, clocks, runs) = start_director(&config, &studio)?;
     let media_dir = publishing::media_dir(&config);
     std::fs::create_dir_all(&media_dir).map_err(|source| Error::File { path: media_dir.clone(), source })?;
 
@@ -141,8 +151,7 @@ pub async fn run(config: Config, is_demo: bool) -> Result<(), Error> {
             reception: doorman.add(&channel.name, channel.canvas, channel.srt_passphrase.clone(), clock),
             source: source.subscribe(),
             director: director.clone(),
-            raster: raster.clone(),
-            pictures: pictures.clone(),
+            studio: studio.clone(),
             public_url: endpoints.public_url.clone(),
             stop: stop.clone(),
         };
@@ -160,27 +169,21 @@ pub async fn run(config: Config, is_demo: bool) -> Result<(), Error> {
     follower.update(&director.state());
     follower.pull(&config, source_statuses, &stop, &tasks);
     tasks.spawn(follower.run(director.snapshots(), stop.clone()));
+    let shelf = watch::Sender::new(designs::shelf(&studio.library()));
     let doors = Doors {
+        shelf: shelf.subscribe(),
         token: secrets.token().into(),
         publish: Arc::new(endpoints.publish()),
         ..doors(&config, &director, &channels, &pictures, &stop)
     };
-    let lives = channels.iter().map(|channel| (channel.name.clone(), channel.live.clone())).collect();
-    let app = control::http::router(doors.clone())
-        .merge(serve::hls::router(Arc::new(lives)))
-        .merge(serve::pages::router(director.clone()));
-    let closing = stop.clone();
-    let server = tasks.spawn(async move {
-        let shutdown = async move { closing.cancelled().await };
-        if let Err(error) = axum::serve(http, app).with_graceful_shutdown(shutdown).await {
-            tracing::error!("the HTTP server ended: {error}");
-        }
-    });
+    let server = serve_http(http, &doors, &channels, &tasks);
     tasks.spawn(import_products(doors.clone()));
+    tasks.spawn(until(stop.clone(), designs::follow(cards_dir, studio.clone(), director.clone(), shelf)));
+    tasks.spawn(until(stop.clone(), airtime::run(director.clone(), clocks)));
     endpoints.save(&config.data_dir)?;
     endpoints.announce(&secrets, &keys);
     if is_demo {
-        demo::start(&config, &endpoints, &keys, &doors, &raster, &tasks).await?;
+        demo::start(&config, &endpoints, &keys, &doors, &studio.raster, &tasks).await?;
     }
     until_signal().await?;
     tracing::info!("stopping");
@@ -191,6 +194,26 @@ pub async fn run(config: Config, is_demo: bool) -> Result<(), Error> {
     }
     server.abort();
     Ok(())
+}
+
+/// The pages, the API and HLS.
+fn serve_http(
+    http: TcpListener,
+    doors: &Doors,
+    channels: &[Channel],
+    tasks: &TaskTracker,
+) -> tokio::task::JoinHandle<()> {
+    let lives = channels.iter().map(|channel| (channel.name.clone(), channel.live.clone())).collect();
+    let app = control::http::router(doors.clone())
+        .merge(serve::hls::router(Arc::new(lives)))
+        .merge(serve::pages::router(doors.director.clone()));
+    let closing = doors.stop.clone();
+    tasks.spawn(async move {
+        let shutdown = async move { closing.cancelled().await };
+        if let Err(error) = axum::serve(http, app).with_graceful_shutdown(shutdown).await {
+            tracing::error!("the HTTP server ended: {error}");
+        }
+    })
 }
 
 /// Two servers on one data directory would undo each other's state. The lock goes with the process.
@@ -221,7 +244,36 @@ async fn encoders(config: &Config) -> Result<Listeners, Error> {
 type Clocks = BTreeMap<String, ProgramClock>;
 type Runs = BTreeMap<String, crate::store::ChannelRun>;
 
-fn start_director(config: &Config) -> Result<(DirectorHandle, Clocks, Runs), Error> {
+fn check_locales(config: &Config) -> Result<(), Error> {
+    for name in config.channels.iter().filter_map(|channel| channel.look.locale.as_ref()) {
+        if crate::state::money::Locale::named(name).is_none() {
+            return Err(Error::Locale(name.clone()));
+        }
+    }
+    Ok(())
+}
+
+/// Fonts, templates, and where drawings are kept.
+fn studio(config: &Config, cards_dir: &std::path::Path, pictures: &Pictures) -> Arc<Studio> {
+    let pictures = pictures.clone();
+    let raster = Raster::new(
+        Fonts::load(&config.overlay.fonts),
+        Arc::new(move |id| {
+            overlay::template::sample_picture(id).or_else(|| std::fs::read(pictures.path(id)).ok())
+        }),
+    );
+    Arc::new(Studio::new(raster, designs::read(cards_dir, None)))
+}
+
+/// Runs `work` until it ends or `stop` is cancelled.
+async fn until(stop: CancellationToken, work: impl Future<Output = ()>) {
+    tokio::select! {
+        () = stop.cancelled() => {}
+        () = work => {}
+    }
+}
+
+fn start_director(config: &Config, studio: &Studio) -> Result<(DirectorHandle, Clocks, Runs), Error> {
     let mut store = Sqlite::open(&config.data_dir.join("vitrine.db"))?;
     let (mut clocks, mut runs) = (Clocks::new(), Runs::new());
     for channel in &config.channels {
@@ -244,8 +296,15 @@ fn start_director(config: &Config) -> Result<(DirectorHandle, Clocks, Runs), Err
             .collect::<BTreeMap<_, MediaTime>>(),
         airing_id: id::new("air"),
         code: id::short_code(),
+        is_cut: false,
     };
-    let director = director::start(Box::new(store), names, Box::new(moment))?;
+    let minutes = u64::from(config.overlay.longest_airing_min);
+    let rules = director::Rules {
+        channels: names,
+        templates: studio.library().templates(),
+        longest_airing_ms: (minutes > 0).then_some(minutes * 60_000),
+    };
+    let director = director::start(Box::new(store), rules, Box::new(moment))?;
     Ok((director, clocks, runs))
 }
 
@@ -264,9 +323,12 @@ fn doors(
         status: Arc::new(
             channels.iter().map(|channel| (channel.name.clone(), channel.status.clone())).collect(),
         ),
-        painter: Arc::new(move |card, channel| {
-            painters.get(channel).ok_or_else(|| format!("there is no channel {channel:?}"))?(card, channel)
+        painter: Arc::new(move |subject, channel, view| {
+            let painter = painters.get(channel).ok_or_else(|| format!("there is no channel {channel:?}"))?;
+            painter(subject, channel, view)
         }),
+        shelf: watch::Sender::new(Shelf::default()).subscribe(),
+        picture_hosts: config.pictures.allow.clone().into(),
         pictures: pictures.clone(),
         token: "".into(),
         publish: Arc::default(),

@@ -2,6 +2,8 @@
 //! else. An unknown key or a bad value ends the start with a sentence that names it; nothing falls
 //! back silently.
 
+mod look;
+
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -10,6 +12,8 @@ use clap::Args;
 use serde::Deserialize;
 
 use crate::media::{Canvas, FrameRate};
+pub use look::{Look, Overlay, Pictures, Theme};
+use look::{LookFile, OverlayFile};
 
 /// Why the configuration cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -96,6 +100,8 @@ struct File {
     pipelines: Option<PathBuf>,
     hls: Hls,
     ingest: Ingest,
+    overlay: OverlayFile,
+    pictures: Pictures,
     channels: BTreeMap<String, ChannelFile>,
 }
 
@@ -111,6 +117,10 @@ struct ChannelFile {
     srt_passphrase: Option<String>,
     source: Option<String>,
     source_rank: Option<u32>,
+    theme: Option<Theme>,
+    brand_colour: Option<String>,
+    font: Option<String>,
+    locale: Option<String>,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -212,6 +222,8 @@ pub struct Channel {
     pub srt_passphrase: Option<String>,
     /// A source that the channel fetches itself, and its rank; the API's choice goes before it.
     pub source: Option<(String, u32)>,
+    /// How its cards look.
+    pub look: Look,
 }
 
 /// Everything the server is told.
@@ -237,6 +249,10 @@ pub struct Config {
     pub hls: Hls,
     /// How publishers are treated.
     pub ingest: Ingest,
+    /// Cards on the picture.
+    pub overlay: Overlay,
+    /// Where pictures may come from.
+    pub pictures: Pictures,
     /// The channels, `main` among them.
     pub channels: Vec<Channel>,
     /// Overrides the admin token of the data directory.
@@ -262,9 +278,10 @@ impl Config {
         let mut described = file.channels;
         described.entry("main".into()).or_default();
         let passphrase = file.srt.passphrase;
+        let overlay = file.overlay.read()?;
         let channels = described.into_iter().map(|(name, mut channel)| {
             channel.srt_passphrase = channel.srt_passphrase.or_else(|| passphrase.clone());
-            channel_from(name, channel)
+            channel_from(name, channel, &overlay.look)
         });
         let any = |port| SocketAddr::from(([0, 0, 0, 0], port));
         let config = Self {
@@ -283,6 +300,8 @@ impl Config {
             hls: file.hls,
             ingest: file.ingest,
             channels: channels.collect::<Result<_, _>>()?,
+            pictures: file.pictures,
+            overlay,
             admin_token: flags.admin_token,
             stream_key: flags.stream_key,
         };
@@ -349,7 +368,7 @@ fn read_file(path: &Path) -> Result<File, Error> {
     toml::from_str(&text).map_err(|error| Error::Parse { path: path.into(), detail: error.to_string() })
 }
 
-fn channel_from(name: String, file: ChannelFile) -> Result<Channel, Error> {
+fn channel_from(name: String, file: ChannelFile, look: &Look) -> Result<Channel, Error> {
     let bad = |key: &str, value: String, reason| Error::Value {
         key: format!("channels.{name}{key}"),
         value,
@@ -386,7 +405,10 @@ fn channel_from(name: String, file: ChannelFile) -> Result<Channel, Error> {
         return Err(bad(".srt_passphrase", "(hidden)".into(), "10 to 79 characters"));
     }
     let source = file.source.map(|source| (source, file.source_rank.unwrap_or(DEFAULT_SOURCE_RANK)));
-    Ok(Channel { name, canvas, video_kbps, audio_kbps, preset, srt_passphrase, source })
+    let own =
+        LookFile { theme: file.theme, brand_colour: file.brand_colour, font: file.font, locale: file.locale };
+    let look = own.over(look, &format!("channels.{name}"))?;
+    Ok(Channel { name, canvas, video_kbps, audio_kbps, preset, srt_passphrase, source, look })
 }
 
 fn parse_rate(text: &str) -> Option<FrameRate> {
@@ -448,6 +470,9 @@ mod tests {
             ("[channels.main]\npreset = 'fastest'", "channels.main.preset"),
             ("[hls]\nsegment_s = 0.1", "hls.segment_s"),
             ("public_url = 'shop.example'", "public_url"),
+            ("[overlay]\nbrand_colour = 'red'", "overlay.brand_colour"),
+            ("[channels.main]\nfont = 'a;b'", "channels.main.font"),
+            ("[overlay]\ntheme = 'pink'", "theme"),
         ] {
             let error = file(text).unwrap_err().to_string();
             assert!(error.contains(key), "{error}");

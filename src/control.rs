@@ -25,10 +25,48 @@ use tokio_util::sync::CancellationToken;
 
 use crate::director::DirectorHandle;
 use crate::media::ChannelStatus;
+use crate::state::Card;
 use crate::store::pictures::Pictures;
 
-/// Draws a card as it will look in a channel: card and channel in, a PNG or words out. Blocks.
-pub type Painter = Arc<dyn Fn(&str, &str) -> Result<Vec<u8>, String> + Send + Sync>;
+/// What a picture is wanted of.
+#[derive(Debug, Clone)]
+pub enum Subject {
+    /// A card, saved or not.
+    Card(Box<Card>),
+    /// A template with its sample.
+    Sample(String),
+}
+
+/// How much of it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum View {
+    /// The card alone.
+    Card,
+    /// Where it rests in the whole picture.
+    Canvas {
+        /// With what platforms cover.
+        has_guides: bool,
+    },
+}
+
+/// A picture for producers.
+#[derive(Debug)]
+pub struct Painting {
+    /// The file.
+    pub png: Vec<u8>,
+    /// What is wrong with what it shows, in words.
+    pub problems: Vec<String>,
+}
+
+/// Draws for a channel, as on air; a picture or words. Blocks.
+pub type Painter = Arc<dyn Fn(&Subject, &str, View) -> Result<Painting, String> + Send + Sync>;
+
+/// What producers must know of the templates beside the templates themselves.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Shelf {
+    /// Mistakes in templates: file, line and what is wrong.
+    pub faults: Vec<String>,
+}
 
 /// Where encoders publish, without keys.
 #[derive(Debug, Clone, Default)]
@@ -50,6 +88,10 @@ pub struct Doors {
     pub status: Arc<BTreeMap<String, watch::Receiver<ChannelStatus>>>,
     /// Draws previews.
     pub painter: Painter,
+    /// What is wrong with templates.
+    pub shelf: watch::Receiver<Shelf>,
+    /// Hosts that pictures may be fetched from.
+    pub picture_hosts: Arc<[String]>,
     /// Keeps pictures.
     pub pictures: Pictures,
     /// The password of both doors.

@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use tokio::sync::{broadcast, mpsc, oneshot, watch};
 
-use crate::state::{self, Change, Command, Moment, State};
+use crate::state::{self, Change, Command, Moment, State, Templates};
 use crate::store::{self, AiringRecord, Store};
 
 /// Commands waiting; when it is full, `apply` waits, so an operator feels the pressure rather than
@@ -54,11 +54,13 @@ pub struct Order {
     pub if_rev: Option<u64>,
     /// Do it once only, however often this key comes.
     pub idempotency_key: Option<String>,
+    /// Show it at once, without animation.
+    pub is_cut: bool,
 }
 
 impl From<Command> for Order {
     fn from(command: Command) -> Self {
-        Self { command, if_rev: None, idempotency_key: None }
+        Self { command, if_rev: None, idempotency_key: None, is_cut: false }
     }
 }
 
@@ -74,9 +76,10 @@ pub struct Event {
 }
 
 enum Request {
-    Apply(Order, oneshot::Sender<Result<u64, Error>>),
+    Apply(Box<Order>, oneshot::Sender<Result<u64, Error>>),
     Resolve(String, oneshot::Sender<Result<Option<AiringRecord>, Error>>),
     NoteSegment(String, u64, Option<crate::time::WallTime>),
+    Templates(Templates),
 }
 
 /// Asks the director. Cheap to clone.
@@ -94,7 +97,10 @@ impl DirectorHandle {
     /// [`Error`]; nothing has changed then.
     pub async fn apply(&self, order: impl Into<Order>) -> Result<u64, Error> {
         let (reply, outcome) = oneshot::channel();
-        self.requests.send(Request::Apply(order.into(), reply)).await.map_err(|_| Error::Stopped)?;
+        self.requests
+            .send(Request::Apply(Box::new(order.into()), reply))
+            .await
+            .map_err(|_| Error::Stopped)?;
         outcome.await.map_err(|_| Error::Stopped)?
     }
 
@@ -106,6 +112,14 @@ impl DirectorHandle {
         let (reply, outcome) = oneshot::channel();
         self.requests.send(Request::Resolve(code, reply)).await.map_err(|_| Error::Stopped)?;
         outcome.await.map_err(|_| Error::Stopped)?
+    }
+
+    /// Uses other templates from now on. Not a revision: they come with files.
+    ///
+    /// # Errors
+    /// [`Error::Stopped`].
+    pub async fn set_templates(&self, templates: Templates) -> Result<(), Error> {
+        self.requests.send(Request::Templates(templates)).await.map_err(|_| Error::Stopped)
     }
 
     /// Notes how far a channel has come. Dropped when the director is busy: the next one says more.
@@ -132,6 +146,17 @@ impl DirectorHandle {
 /// Tells the moment of a command: the clocks and fresh ids, which the rules may not make themselves.
 pub type MomentSource = Box<dyn Fn() -> Moment + Send>;
 
+/// What the state must know from outside.
+#[derive(Debug, Default)]
+pub struct Rules {
+    /// The channels that exist.
+    pub channels: Vec<String>,
+    /// The templates that cards can use.
+    pub templates: Templates,
+    /// After how many milliseconds a card with a price goes out whatever it says.
+    pub longest_airing_ms: Option<u64>,
+}
+
 struct Director {
     state: Arc<State>,
     store: Box<dyn Store>,
@@ -147,15 +172,16 @@ struct Director {
 /// [`store::Error`] when the saved state cannot be read.
 pub fn start(
     mut store: Box<dyn Store>,
-    channels: Vec<String>,
+    rules: Rules,
     moment: MomentSource,
 ) -> Result<DirectorHandle, store::Error> {
     let mut state = store.load()?;
     // A channel taken out of the configuration takes its airings along.
+    let Rules { channels, templates, longest_airing_ms } = rules;
     state.airings.retain(|airing| channels.contains(&airing.channel));
     state.stream_keys.retain(|_, key| channels.contains(&key.channel));
     state.sources.retain(|channel, _| channels.contains(channel));
-    state.channels = channels;
+    (state.channels, state.templates, state.longest_airing_ms) = (channels, templates, longest_airing_ms);
     let state = Arc::new(state);
     let (requests, mut inbox) = mpsc::channel(COMMANDS);
     let (snapshots, snapshots_rx) = watch::channel(state.clone());
@@ -177,11 +203,15 @@ impl Director {
     fn handle(&mut self, request: Request) {
         match request {
             Request::Apply(order, reply) => {
-                let outcome = self.change(order);
+                let outcome = self.change(*order);
                 let _ = reply.send(outcome); // the operator may have hung up
             }
             Request::Resolve(code, reply) => {
                 let _ = reply.send(self.store.airing(&code).map_err(Error::from));
+            }
+            Request::Templates(templates) => {
+                self.state = Arc::new(State { templates, ..(*self.state).clone() });
+                self.snapshots.send_replace(self.state.clone());
             }
             Request::NoteSegment(channel, segment, live) => {
                 if let Err(error) = self.store.note_segment(&channel, segment, live) {
@@ -203,7 +233,7 @@ impl Director {
         {
             return Err(Error::Stale { now: self.state.rev, wanted });
         }
-        let moment = (self.moment)();
+        let moment = Moment { is_cut: order.is_cut, ..(self.moment)() };
         let (next, changes) = self.state.apply(order.command.clone(), &moment)?;
         let rev = next.rev;
         if !changes.is_empty() {

@@ -51,9 +51,9 @@ impl std::fmt::Debug for Digest {
 }
 
 /// A secret's digest.
-pub fn digest(secret: &str) -> Digest {
+pub fn digest(secret: impl AsRef<[u8]>) -> Digest {
     use sha2::Digest as _;
-    Digest(sha2::Sha256::digest(secret).into())
+    Digest(sha2::Sha256::digest(secret.as_ref()).into())
 }
 
 /// Compares two digests in a time that does not depend on where they differ.

@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
-use vitrine::app::{self, check};
+use vitrine::app::{self, cards, check};
 use vitrine::config::{Config, Flags};
 use vitrine::observe;
 
@@ -25,6 +25,11 @@ enum Command {
     Demo,
     /// Say what is missing on this machine, and how to get it.
     Check,
+    /// Tools for those who design cards.
+    Card {
+        #[command(subcommand)]
+        command: cards::Command,
+    },
 }
 
 fn main() -> ExitCode {
@@ -53,6 +58,10 @@ fn run(mut arguments: Arguments) -> Result<ExitCode, Box<dyn std::error::Error>>
     let config = Config::load(arguments.flags)?;
     match arguments.command.unwrap_or(Command::Serve) {
         Command::Check => Ok(if check::run(&config) { ExitCode::SUCCESS } else { ExitCode::FAILURE }),
+        Command::Card { command } => {
+            cards::run(&config, &command)?;
+            Ok(ExitCode::SUCCESS)
+        }
         command => {
             let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
             let is_demo = matches!(command, Command::Demo);

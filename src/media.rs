@@ -193,6 +193,40 @@ pub struct ChannelStatus {
     pub drawn_rev: u64,
     /// Programme time, in milliseconds, of the first frame that shows it.
     pub drawn_ms: u64,
+    /// What is wrong with cards on air.
+    pub card_problems: Vec<CardProblem>,
+    /// Whether the QR codes on air can be read from what viewers get.
+    pub codes: Vec<CodeCheck>,
+}
+
+/// Something that a producer should know of a card.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct CardProblem {
+    /// Which.
+    pub card_id: String,
+    /// In plain words.
+    pub text: String,
+}
+
+/// Whether one QR could be read from the coded picture.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct CodeCheck {
+    /// The card that shows it.
+    pub card_id: String,
+    /// For each height of the picture, the largest first.
+    pub heights: Vec<CodeAt>,
+}
+
+/// At one height of the picture.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct CodeAt {
+    /// Rows: 720 is 720p.
+    pub height: u32,
+    /// It was read, and says what it should.
+    pub is_scannable: bool,
 }
 
 #[cfg(test)]

@@ -58,8 +58,10 @@ pub struct ChannelRun {
 pub struct AiringRecord {
     /// The airing's id.
     pub id: String,
-    /// The product at the time.
-    pub sku: String,
+    /// The card.
+    pub card_id: String,
+    /// The product at the time, if the card shows one.
+    pub sku: Option<String>,
 }
 
 /// A place to keep state. Calls block: they belong on a thread of their own.

@@ -55,6 +55,52 @@ impl MediaTime {
 pub struct WallTime(pub i64);
 
 impl WallTime {
+    /// Reads `2026-11-22T20:00:00Z`, with or without fractions, with `Z` or an offset such as `+08:00`. Nothing
+    /// when it is not such a text. Source: RFC 3339, section 5.6.
+    pub fn parse(text: &str) -> Option<Self> {
+        let (date, rest) = (text.get(..10)?, text.get(10..)?);
+        let number = |text: &str| -> Option<i64> {
+            text.bytes().all(|byte| byte.is_ascii_digit()).then(|| text.parse().ok())?
+        };
+        let fields = |text: &str, separator| -> Option<[i64; 3]> {
+            let mut parts = text.split(separator).map(number);
+            Some([parts.next()??, parts.next()??, parts.next()??]).filter(|_| parts.next().is_none())
+        };
+        let [year, month, day] = fields(date, '-')?;
+        let rest = rest.strip_prefix(['T', 't', ' '])?;
+        let zone_at = rest.find(['Z', 'z', '+', '-'])?;
+        let (clock, zone) = rest.split_at(zone_at);
+        let (clock, fraction) = clock.split_once('.').unwrap_or((clock, "0"));
+        let [hour, minute, second] = fields(clock, ':')?;
+        let millis = number(&format!("{fraction:0<3}")[..3])?;
+        let zone_minutes = match zone {
+            "Z" | "z" => 0,
+            _ => {
+                let (hours, minutes) = zone.get(1..)?.split_once(':')?;
+                let offset = number(hours)? * 60 + number(minutes)?;
+                if zone.starts_with('-') { -offset } else { offset }
+            }
+        };
+        let is_real = (1..=12).contains(&month)
+            && (1..=31).contains(&day)
+            && hour < 24
+            && minute < 60
+            && second <= 60
+            && zone_minutes.abs() < 24 * 60;
+        if !is_real {
+            return None;
+        }
+        // Civil date to days: H. Hinnant, "chrono-compatible low-level date algorithms".
+        let year = if month <= 2 { year - 1 } else { year };
+        let era = year.div_euclid(400);
+        let year_of_era = year.rem_euclid(400);
+        let day_of_year = (153 * ((month + 9) % 12) + 2) / 5 + day - 1;
+        let days =
+            era * 146_097 + year_of_era * 365 + year_of_era / 4 - year_of_era / 100 + day_of_year - 719_468;
+        let seconds = days * 86_400 + hour * 3600 + minute * 60 + second - zone_minutes * 60;
+        Some(Self(seconds * 1000 + millis))
+    }
+
     /// The wall clock's present time.
     #[allow(clippy::disallowed_methods)] // this file is where clocks are read
     pub fn now() -> Self {
@@ -144,6 +190,20 @@ impl Stopwatch {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn civil_times_are_read_as_they_are_written() {
+        for text in ["2026-11-22T20:00:00.250Z", "1999-12-31T23:59:59.000Z", "2024-02-29T00:00:00.000Z"] {
+            assert_eq!(WallTime::parse(text).unwrap().to_string(), text);
+        }
+        assert_eq!(WallTime::parse("2026-11-22T20:00:00+08:00"), WallTime::parse("2026-11-22T12:00:00Z"));
+        assert_eq!(WallTime::parse("2026-11-22T20:00:00-00:30"), WallTime::parse("2026-11-22T20:30:00Z"));
+        for text in
+            ["", "tonight", "2026-11-22", "2026-13-01T00:00:00Z", "2026-11-22T20:00Z", "2026-11-22T25:00:00Z"]
+        {
+            assert_eq!(WallTime::parse(text), None, "{text}");
+        }
+    }
 
     #[test]
     fn wall_time_prints_as_iso_8601() {

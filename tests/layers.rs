@@ -34,7 +34,14 @@ const PURE: &[&str] = &[
     "program/sound.rs",
     "overlay/animate.rs",
     "overlay/blend.rs",
+    "overlay/colour.rs",
+    "overlay/content.rs",
+    "overlay/desk/place.rs",
+    "overlay/film.rs",
     "overlay/sprite.rs",
+    "overlay/template/check.rs",
+    "overlay/template/manifest.rs",
+    "overlay/text.rs",
     "control/message.rs",
 ];
 

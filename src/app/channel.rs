@@ -17,22 +17,23 @@ use tokio_util::task::TaskTracker;
 
 use self::encoding::Encoding;
 use self::switch::Switch;
+use super::until;
 use crate::config::{self, Config};
-use crate::control::Painter;
+use crate::control::{Painter, Painting, Subject, View};
 use crate::director::DirectorHandle;
 use crate::ingest::admission::{Presence, Reception};
-use crate::media::{ChannelStatus, PublisherStatus, Role, SourceStatus};
-use crate::overlay::desk::Desk;
+use crate::media::{CardProblem, ChannelStatus, PublisherStatus, Role, SourceStatus};
+use crate::overlay::content::Look;
+use crate::overlay::desk::{Desk, guides};
 use crate::overlay::element::{Board, Drawn};
-use crate::overlay::raster::{self, Raster};
-use crate::overlay::template::Content;
+use crate::overlay::raster;
+use crate::overlay::studio::Studio;
 use crate::package;
 use crate::package::grid::Grid;
 use crate::pipeline;
 use crate::program::{self, Mixer, Outlet, Programme, Progress};
 use crate::serve::live::Live;
 use crate::store::ChannelRun;
-use crate::store::pictures::Pictures;
 use crate::time::{MediaTime, ProgramClock, WallTime};
 
 /// Segments made before the present at a start, so that the first viewer finds a whole playlist.
@@ -84,9 +85,7 @@ pub struct Parts {
     /// Whose state it shows.
     pub director: DirectorHandle,
     /// Draws.
-    pub raster: Arc<Raster>,
-    /// Product pictures.
-    pub pictures: Pictures,
+    pub studio: Arc<Studio>,
     /// Where QR codes lead.
     pub public_url: String,
     /// Ends it.
@@ -116,21 +115,10 @@ impl Channel {
     /// # Errors
     /// [`Error`].
     pub async fn start(parts: Parts, tasks: &TaskTracker) -> Result<Self, Error> {
-        let Parts {
-            config,
-            channel,
-            clock,
-            run,
-            reception,
-            source,
-            director,
-            raster,
-            pictures,
-            public_url,
-            stop,
-        } = parts;
+        let Parts { config, channel, clock, run, reception, source, director, studio, public_url, stop } =
+            parts;
         let grid = Grid::new(channel.canvas.rate, &config.hls);
-        let slates = slates::load(&raster, &config, channel.canvas)?;
+        let slates = slates::load(&studio.raster, &config, channel.canvas)?;
         let live = Arc::new(Live::new(grid, clock.epoch(), config.hls.window_segments, run.restarts));
         let board = Arc::new(Board::default());
         let desk = Desk {
@@ -138,9 +126,14 @@ impl Channel {
             canvas: channel.canvas,
             clock: clock.clone(),
             board: board.clone(),
-            raster,
-            pictures: Arc::new(move |image| pictures.path(image)),
+            studio,
+            look: Look {
+                configured: channel.look.clone(),
+                is_portrait: channel.canvas.height > channel.canvas.width,
+            },
             public_url,
+            qr_percent: config.overlay.qr_percent,
+            problems: watch::Sender::new(Vec::new()),
         };
         tasks.spawn(until(stop.clone(), desk.clone().run(director.snapshots())));
 
@@ -184,6 +177,7 @@ impl Channel {
             source,
             progress,
             drawn: board.drawn(),
+            problems: desk.problems.subscribe(),
             live: live.clone(),
         };
         tasks.spawn(until(stop, follow.run()));
@@ -193,22 +187,17 @@ impl Channel {
     /// Draws this channel's cards for producers, with a code that leads nowhere.
     pub fn painter(&self, director: &DirectorHandle) -> Painter {
         let (desk, director) = (self.desk.clone(), director.clone());
-        Arc::new(move |card, _| {
-            let state = director.state();
-            let card = state.cards.get(card).ok_or("the card is gone")?;
-            let product = state.products.get(&card.sku).ok_or("its product is gone")?;
-            let link = format!("{}/go/preview0", desk.public_url);
-            let picture = desk.draw(&Content::of(card, product, link)).map_err(|error| error.to_string())?;
-            Ok(picture.to_png())
+        Arc::new(move |subject, _, view| {
+            let preview = match subject {
+                Subject::Card(card) => desk.preview(card, &director.state())?,
+                Subject::Sample(template) => desk.sample(template)?,
+            };
+            let png = match view {
+                View::Card => preview.picture.to_png(),
+                View::Canvas { has_guides } => guides::canvas(desk.canvas, &preview, has_guides).to_png(),
+            };
+            Ok(Painting { png, problems: preview.problems })
         })
-    }
-}
-
-/// Runs `work` until it ends or `stop` is cancelled.
-async fn until(stop: CancellationToken, work: impl Future<Output = ()>) {
-    tokio::select! {
-        () = stop.cancelled() => {}
-        () = work => {}
     }
 }
 
@@ -219,6 +208,7 @@ struct Follow {
     source: watch::Receiver<Option<SourceStatus>>,
     progress: watch::Receiver<Progress>,
     drawn: watch::Receiver<Drawn>,
+    problems: watch::Receiver<Vec<CardProblem>>,
     live: Arc<Live>,
 }
 
@@ -239,12 +229,15 @@ impl Follow {
                 behind_ms: now.behind_ms,
                 drawn_rev: shown.rev,
                 drawn_ms: shown.first_frame.as_millis(),
+                card_problems: self.problems.borrow_and_update().clone(),
+                codes: Vec::new(),
             });
             let has_ended = tokio::select! {
                 _ = every.tick() => false,
                 changed = self.presence.changed() => changed.is_err(),
                 changed = self.source.changed() => changed.is_err(),
                 changed = self.drawn.changed() => changed.is_err(),
+                changed = self.problems.changed() => changed.is_err(),
                 changed = self.progress.wait_for(|progress| progress.showing != now.showing) => changed.is_err(),
             };
             if has_ended {

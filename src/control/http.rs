@@ -14,9 +14,9 @@ use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
 use super::error::{Error, Kind};
-use super::{Doors, message, metrics, perform, socket};
+use super::{Doors, Subject, View, message, metrics, perform, socket};
 use crate::id;
-use crate::state::{Command, money};
+use crate::state::{Card, Command, money};
 use crate::store::pictures;
 
 /// A JSON body larger than this is refused.
@@ -40,7 +40,12 @@ pub fn router(doors: Doors) -> Router {
         .route("/cards/{card}/show", post(show))
         .route("/cards/{card}/hide", post(hide))
         .route("/cards/{card}/toggle", post(toggle))
+        .route("/cards/{card}/next", post(next_step))
         .route("/cards/{card}/preview.png", get(preview))
+        .route("/preview", post(draft))
+        .route("/templates", get(templates))
+        .route("/templates/{template}", get(template))
+        .route("/templates/{template}/thumbnail.png", get(thumbnail))
         .route("/stream-keys", get(stream_keys).post(make_stream_key))
         .route("/stream-keys/{key}", delete(revoke_stream_key))
         .route("/stream-keys/{key}/rotate", post(rotate_stream_key))
@@ -125,6 +130,7 @@ named! {
     show => "ShowCard", "cardId";
     hide => "HideCard", "cardId";
     toggle => "ToggleCard", "cardId";
+    next_step => "NextStep", "cardId";
     revoke_stream_key => "RevokeStreamKey", "keyId";
     rotate_stream_key => "RotateStreamKey", "keyId";
     set_source => "SetSource", "channel";
@@ -204,10 +210,35 @@ async fn put_image(State(doors): State<Doors>, Path(sku): Path<String>, body: By
     Ok(Json(json!({ "rev": rev, "image": image })))
 }
 
+async fn templates(State(doors): State<Doors>) -> Answer {
+    ask(&doors, "GetTemplates", json!({})).await
+}
+
+/// The OGraf manifest.
+async fn template(State(doors): State<Doors>, Path(id): Path<String>) -> Answer {
+    let state = doors.director.state();
+    state
+        .templates
+        .get(&id)
+        .map(|template| Json((*template.manifest).clone()))
+        .ok_or_else(|| no_template(&id))
+}
+
+fn no_template(id: &str) -> Error {
+    let id: String = id.chars().take(80).collect();
+    Error::field(Kind::NotFound, "template", format!("there is no template {id:?}"))
+}
+
 #[derive(Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
 struct Where {
     #[serde(default)]
     channel: Option<String>,
+    /// `card` or `canvas`.
+    #[serde(default)]
+    view: Option<String>,
+    #[serde(default)]
+    guides: bool,
 }
 
 /// The card as it will look on air.
@@ -216,23 +247,69 @@ async fn preview(
     Path(card): Path<String>,
     Query(place): Query<Where>,
 ) -> Result<Response, Error> {
-    if !doors.director.state().cards.contains_key(&card) {
-        return Err(Error::field(Kind::NotFound, "cardId", format!("there is no card {card:?}")));
+    let found = doors.director.state().cards.get(&card).cloned();
+    let card =
+        found.ok_or_else(|| Error::field(Kind::NotFound, "cardId", format!("there is no card {card:?}")))?;
+    paint(&doors, Subject::Card(Box::new(card)), place).await
+}
+
+/// A card that is not saved, as it would look; what would be refused is refused here too.
+async fn draft(
+    State(doors): State<Doors>,
+    Query(place): Query<Where>,
+    body: Bytes,
+) -> Result<Response, Error> {
+    let action = message::read("PutCard", Some(with_name(&body, "", "")?))?;
+    let message::Action::Change(crate::director::Order { command: Command::PutCard(card), .. }) = action
+    else {
+        return Err(Error::plain(Kind::BadField, "it is not a card"));
+    };
+    let id = card.id.clone();
+    let state = doors.director.state();
+    // On a copy of the state in which nothing is on air: a draft of a card on air may be anything.
+    let empty = crate::state::State { airings: Vec::new(), ..(*state).clone() };
+    let (after, _) = empty
+        .apply(Command::PutCard(card), &crate::state::Moment::nowhere())
+        .map_err(|error| Error::from(crate::director::Error::from(error)))?;
+    let card: Card = after.cards.get(&id).cloned().unwrap_or_default();
+    paint(&doors, Subject::Card(Box::new(card)), place).await
+}
+
+async fn thumbnail(State(doors): State<Doors>, Path(id): Path<String>) -> Result<Response, Error> {
+    if doors.director.state().templates.get(&id).is_none() {
+        return Err(no_template(&id));
     }
+    let place = Where { channel: None, view: None, guides: false };
+    paint(&doors, Subject::Sample(id), place).await
+}
+
+async fn paint(doors: &Doors, subject: Subject, place: Where) -> Result<Response, Error> {
     let channel = place.channel.unwrap_or_else(|| "main".into());
     if !doors.status.contains_key(&channel) {
         return Err(Error::field(Kind::NotFound, "channel", format!("there is no channel {channel:?}")));
     }
+    let view = match place.view.as_deref() {
+        None | Some("card") => View::Card,
+        Some("canvas") => View::Canvas { has_guides: place.guides },
+        Some(_) => return Err(Error::field(Kind::BadField, "view", "it is card or canvas")),
+    };
     let painter = doors.painter.clone();
-    let painted = tokio::task::spawn_blocking(move || painter(&card, &channel)).await;
-    match painted {
-        Ok(Ok(png)) => {
-            let headers = [(header::CONTENT_TYPE, "image/png"), (header::CACHE_CONTROL, "no-store")];
-            Ok((headers, png).into_response())
-        }
-        Ok(Err(error)) => Err(Error::plain(Kind::Failed, error)),
-        Err(error) => Err(Error::plain(Kind::Failed, error)),
+    let painted = tokio::task::spawn_blocking(move || painter(&subject, &channel, view)).await;
+    let painting = match painted {
+        Ok(Ok(painting)) => painting,
+        Ok(Err(error)) => return Err(Error::plain(Kind::Failed, error)),
+        Err(error) => return Err(Error::plain(Kind::Failed, error)),
+    };
+    let headers = [(header::CONTENT_TYPE, "image/png"), (header::CACHE_CONTROL, "no-store")];
+    let mut response = (headers, painting.png).into_response();
+    // Words may be in any script: headers take ASCII.
+    let problems = serde_json::to_string(&painting.problems).unwrap_or_default();
+    if let Ok(value) = header::HeaderValue::from_str(&problems)
+        && !painting.problems.is_empty()
+    {
+        response.headers_mut().insert("vitrine-problems", value);
     }
+    Ok(response)
 }
 
 /// Ready when every channel's programme keeps up with its clock.

@@ -13,7 +13,7 @@ use serde_json::Value;
 
 use super::{Doors, message};
 use crate::director::Order;
-use crate::state::{Card, Command, Slot};
+use crate::state::{Card, Command};
 use crate::store::pictures::MOST_BYTES;
 
 const FETCH_LIMIT: Duration = Duration::from_secs(15);
@@ -119,9 +119,8 @@ async fn take(doors: &Doors, mut row: Value) -> Result<Option<String>, String> {
     }
     let sku = product.sku.clone();
     doors.director.apply(Command::PutProduct(product)).await.map_err(|error| error.to_string())?;
-    if !doors.director.state().cards.values().any(|card| card.sku == sku) {
-        let card =
-            Card { id: sku.clone(), template: "product".into(), sku, slot: Slot::default(), title: None };
+    if !doors.director.state().cards.values().any(|card| card.products().any(|shown| shown == sku)) {
+        let card = Card::of_product(&sku, &sku);
         doors.director.apply(Command::PutCard(card)).await.map_err(|error| error.to_string())?;
     }
     Ok(problem)

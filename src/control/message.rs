@@ -10,7 +10,7 @@ use serde_json::{Map, Value};
 use super::error::{Error, Kind};
 use crate::config::DEFAULT_SOURCE_RANK;
 use crate::director::Order;
-use crate::state::{Card, Command, Patch, Product, Slot, Source};
+use crate::state::{Card, CardEdit, Command, Patch, Product, Source};
 
 /// What a request asks for.
 #[derive(Debug, Clone)]
@@ -19,6 +19,8 @@ pub enum Action {
     GetState,
     /// What this server is and can.
     GetVersion,
+    /// The designs that cards can have.
+    GetTemplates,
     /// Change something.
     Change(Order),
     /// Read the import directory.
@@ -44,12 +46,13 @@ pub enum Action {
 }
 
 /// Every request, for `GetVersion`.
-pub const REQUESTS: [&str; 19] = [
+pub const REQUESTS: [&str; 21] = [
     "GetVersion",
     "GetState",
     "ShowCard",
     "HideCard",
     "ToggleCard",
+    "NextStep",
     "UpdateCard",
     "SetPrice",
     "SetStock",
@@ -64,6 +67,7 @@ pub const REQUESTS: [&str; 19] = [
     "RotateStreamKey",
     "RevokeStreamKey",
     "SetSource",
+    "GetTemplates",
 ];
 
 #[derive(Deserialize)]
@@ -78,16 +82,6 @@ struct CardIn {
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 struct CardOnly {
     card_id: String,
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-struct CardPatch {
-    card_id: String,
-    #[serde(default)]
-    title: Patch<String>,
-    #[serde(default)]
-    slot: Option<Slot>,
 }
 
 #[derive(Deserialize)]
@@ -182,8 +176,10 @@ pub fn read(request_type: &str, data: Option<Value>) -> Result<Action, Error> {
     };
     let if_rev = take(&mut data, "ifRev")?;
     let idempotency_key: Option<String> = take(&mut data, "idempotencyKey")?;
+    let is_cut = take(&mut data, "skipAnimation")?.unwrap_or(false);
     let command = match request_type {
         "GetState" => return fields::<Nothing>(data).map(|_| Action::GetState),
+        "GetTemplates" => return fields::<Nothing>(data).map(|_| Action::GetTemplates),
         "GetVersion" => return fields::<Nothing>(data).map(|_| Action::GetVersion),
         "ImportProducts" => return fields::<Nothing>(data).map(|_| Action::Import),
         "ShowCard" => {
@@ -195,11 +191,13 @@ pub fn read(request_type: &str, data: Option<Value>) -> Result<Action, Error> {
         "ToggleCard" => {
             fields(data).map(|CardIn { card_id, channel }| Command::ToggleCard { card_id, channel })?
         }
-        "UpdateCard" => fields(data).map(|CardPatch { card_id, title, slot }| Command::UpdateCard {
-            card_id,
-            title,
-            slot,
-        })?,
+        "NextStep" => {
+            fields(data).map(|CardIn { card_id, channel }| Command::NextStep { card_id, channel })?
+        }
+        "UpdateCard" => {
+            let card_id = needed(&mut data, "cardId")?;
+            Command::UpdateCard { card_id, edit: Box::new(fields::<CardEdit>(data)?) }
+        }
         "SetPrice" => fields(data).map(|Price { sku, price_minor, old_price_minor, currency }| {
             Command::SetPrice { sku, price_minor, old_price_minor, currency }
         })?,
@@ -241,7 +239,7 @@ pub fn read(request_type: &str, data: Option<Value>) -> Result<Action, Error> {
             ));
         }
     };
-    Ok(Action::Change(Order { command, if_rev, idempotency_key }))
+    Ok(Action::Change(Order { command, if_rev, idempotency_key, is_cut }))
 }
 
 fn take<T: DeserializeOwned>(data: &mut Map<String, Value>, name: &'static str) -> Result<Option<T>, Error> {
@@ -251,6 +249,10 @@ fn take<T: DeserializeOwned>(data: &mut Map<String, Value>, name: &'static str) 
             serde_json::from_value(value).map(Some).map_err(|error| Error::field(Kind::BadField, name, error))
         }
     }
+}
+
+fn needed<T: DeserializeOwned>(data: &mut Map<String, Value>, name: &'static str) -> Result<T, Error> {
+    take(data, name)?.ok_or_else(|| Error::field(Kind::MissingField, name, "it is missing"))
 }
 
 fn fields<T: DeserializeOwned>(data: Map<String, Value>) -> Result<T, Error> {

@@ -28,6 +28,7 @@ pub async fn perform(doors: &Doors, action: Action) -> Result<Value, Error> {
             "platform": std::env::consts::OS,
             "platformDescription": "Vitrine",
         })),
+        Action::GetTemplates => Ok(templates(doors)),
         Action::Change(order) => {
             let rev = doors.director.apply(order).await?;
             Ok(json!({ "rev": rev }))
@@ -60,7 +61,7 @@ async fn give_key(
     key_id: &str,
     secret: &str,
 ) -> Result<Value, Error> {
-    let rev = doors.director.apply(Order { command, if_rev, idempotency_key: None }).await?;
+    let rev = doors.director.apply(Order { if_rev, ..Order::from(command) }).await?;
     let addresses = &doors.publish;
     let mut answer = json!({
         "rev": rev, "keyId": key_id, "streamKey": secret,
@@ -73,6 +74,30 @@ async fn give_key(
     Ok(answer)
 }
 
+/// The designs that cards can have, and what is wrong with others.
+pub fn templates(doors: &Doors) -> Value {
+    let state = doors.director.state();
+    let templates: Vec<Value> = state
+        .templates
+        .0
+        .values()
+        .map(|template| {
+            json!({
+                "id": template.id,
+                "name": template.manifest["name"],
+                "version": template.version,
+                "products": template.products,
+                "slot": template.slot,
+                "steps": template.steps,
+                "outMs": template.out_ms,
+                "schema": template.manifest["schema"],
+                "thumbnail": format!("/api/v1/templates/{}/thumbnail.png", template.id),
+            })
+        })
+        .collect();
+    json!({ "templates": templates, "faults": doors.shelf.borrow().faults })
+}
+
 /// Everything that a client needs to draw itself: the state, who publishes, what viewers see.
 pub fn snapshot(doors: &Doors) -> Value {
     let state = doors.director.state();
@@ -80,6 +105,9 @@ pub fn snapshot(doors: &Doors) -> Value {
     let channels: Vec<Value> = doors.status.keys().map(|name| channel(doors, name)).collect();
     if let Value::Object(fields) = &mut snapshot {
         fields.insert("channels".into(), channels.into());
+        if let Value::Object(designs) = templates(doors) {
+            fields.extend(designs);
+        }
         fields.insert("now".into(), json!(WallTime::now()));
     }
     snapshot

@@ -104,6 +104,8 @@ impl Session {
         // Subscribed before the snapshot is taken: nothing between the two is lost.
         let mut events = self.doors.director.events();
         let mut status = self.follow_status();
+        let mut shelf = self.doors.shelf.clone();
+        shelf.borrow_and_update();
         self.send(2, json!({ "negotiatedRpcVersion": 1 })).await?;
         self.snapshot(intents).await?;
         loop {
@@ -118,6 +120,10 @@ impl Session {
                     Err(broadcast::error::RecvError::Lagged(_)) => self.snapshot(intents).await?,
                     Err(broadcast::error::RecvError::Closed) => return Ok(()),
                 },
+                Ok(()) = shelf.changed() => {
+                    let data = perform::templates(&self.doors);
+                    self.send_event(intents, "TemplatesChanged", data).await?;
+                }
                 Some(channel) = status.recv() => {
                     let data = perform::channel(&self.doors, &channel);
                     self.send_event(intents, "ChannelStatusChanged", data).await?;

@@ -432,7 +432,7 @@ mod tests {
     const CANVAS: Canvas = Canvas { width: 1280, height: 720, rate: FrameRate { num: 30, den: 1 } };
 
     fn key(name: &str, rank: u32) -> Key {
-        let digest = id::digest(&format!("{name}-key"));
+        let digest = id::digest(format!("{name}-key"));
         Key { id: name.into(), channel: "main".into(), name: name.into(), rank, digest }
     }
 

@@ -1,4 +1,4 @@
-//! `vitrineoverlay`: a `GStreamer` element that blends the present [`Scene`] into I420 frames, in place.
+//! `vitrineoverlay`: a `GStreamer` element that blends the present [`Scene`] into I420 or NV12 frames, in place.
 //!
 //! The streaming thread only takes a reference to a finished scene and blends; drawing happens elsewhere,
 //! ahead of time. With nothing to show the element passes buffers through untouched and uncopied.
@@ -13,22 +13,76 @@ use gstreamer_video::prelude::*;
 use gstreamer_video::subclass::prelude::*;
 use tokio::sync::watch;
 
-use super::animate::{self, Times};
+use super::animate::{self, Clip, Moves, Pose, Rest, Times};
 use super::blend;
+use super::colour::{Format, Matrix, Pixels, Range};
+use super::film::Film;
 use super::sprite::Sprite;
 use crate::time::MediaTime;
+
+/// A line that runs through a window of its card, again and again.
+#[derive(Debug, Clone)]
+pub struct Crawl {
+    /// The line.
+    pub sprite: Arc<Sprite>,
+    /// Its window: left, top, width and height in the card, in pixels.
+    pub window: (i32, i32, u32, u32),
+    /// Pixels a second, to the left; to the right when negative.
+    pub speed: i32,
+    /// When it enters the window.
+    pub from: MediaTime,
+}
 
 /// One card in the scene.
 #[derive(Debug, Clone)]
 pub struct Layer {
     /// The airing's id.
     pub id: String,
-    /// The drawn card.
-    pub sprite: Arc<Sprite>,
-    /// Where it rests, in pixels from the top left.
-    pub rest: (u32, u32),
+    /// The drawn card over time.
+    pub film: Film,
+    /// What runs through it.
+    pub crawl: Option<Crawl>,
     /// When it comes and goes.
     pub times: Times,
+    /// How it comes and goes.
+    pub moves: Moves,
+}
+
+impl Layer {
+    /// Its pose and picture at `now`, in a picture of the size `canvas`.
+    fn at(&self, canvas: (u32, u32), frame_nanos: i64, now: MediaTime) -> Option<(Pose, &Sprite)> {
+        let face = self.film.at(now)?;
+        let rest = Rest { at: face.at, size: (face.sprite.width, face.sprite.height), canvas };
+        let pose = animate::pose(self.times, &self.moves, &rest, frame_nanos, now)?;
+        Some((pose, &face.sprite))
+    }
+}
+
+impl Crawl {
+    /// Where the line is drawn at `now`, in a card at `card`: as often as it shows in its window.
+    fn poses(&self, card: &Pose, now: MediaTime) -> impl Iterator<Item = Pose> {
+        let (left, top, width, height) = self.window;
+        let (left, top) = ((card.x + left) & !1, (card.y + top) & !1);
+        let (width, height) = (width as i32, height as i32);
+        let clip = Clip { left, top, right: (left + width) & !1, bottom: top + height }.and(card.clip);
+        let round = (self.sprite.width as i32).max(1);
+        // It enters at the window's far edge; after that one line follows the other.
+        let way = (now.since(self.from).max(0) as i128 * i128::from(self.speed.abs()) / 1_000_000_000) as i64;
+        let copies = if way < i64::from(width) { 1 } else { width / round + 2 };
+        let first = if way < i64::from(width) {
+            width - way as i32
+        } else {
+            -(((way - i64::from(width)) % i64::from(round)) as i32)
+        };
+        let is_right = self.speed < 0;
+        let y = top + (height - self.sprite.height as i32) / 2;
+        let (opacity, y) = (card.opacity, y & !1);
+        (0..copies).map(move |n| {
+            let from_start = first + n * round;
+            let x = if is_right { left + width - round - from_start } else { left + from_start };
+            Pose { x: x & !1, y, opacity, clip }
+        })
+    }
 }
 
 /// All that is laid over the programme, bottom first.
@@ -54,11 +108,13 @@ pub struct Drawn {
 pub struct Board {
     scene: Mutex<Arc<Scene>>,
     drawn: watch::Sender<Drawn>,
+    format: watch::Sender<Format>,
 }
 
 impl Default for Board {
     fn default() -> Self {
-        Self { scene: Mutex::default(), drawn: watch::Sender::new(Drawn::default()) }
+        let (drawn, format) = (watch::Sender::new(Drawn::default()), watch::Sender::new(Format::default()));
+        Self { scene: Mutex::default(), drawn, format }
     }
 }
 
@@ -78,6 +134,11 @@ impl Board {
         self.drawn.subscribe()
     }
 
+    /// The frames' format, for which sprites have to be made.
+    pub fn format(&self) -> Format {
+        *self.format.borrow()
+    }
+
     fn note(&self, rev: u64, frame: MediaTime) {
         self.drawn.send_if_modified(|drawn| {
             let is_new = drawn.rev != rev;
@@ -89,10 +150,28 @@ impl Board {
     }
 }
 
+/// What caps say of colours; what they leave open is as `GStreamer`'s own defaults for the size.
+fn format_of(info: &gst_video::VideoInfo) -> Format {
+    let colours = info.colorimetry();
+    Format {
+        pixels: if info.format() == gst_video::VideoFormat::Nv12 { Pixels::Nv12 } else { Pixels::I420 },
+        matrix: match colours.matrix() {
+            gst_video::VideoColorMatrix::Bt601 | gst_video::VideoColorMatrix::Fcc => Matrix::Bt601,
+            gst_video::VideoColorMatrix::Bt2020 => Matrix::Bt2020,
+            _ => Matrix::Bt709,
+        },
+        range: if colours.range() == gst_video::VideoColorRange::Range0_255 {
+            Range::Full
+        } else {
+            Range::Video
+        },
+    }
+}
+
 mod imp {
     use super::{
-        Arc, Board, MediaTime, Mutex, PoisonError, VideoFilterImpl, VideoFrameExt, animate, blend, glib, gst,
-        gst_base, gst_video,
+        Arc, Board, MediaTime, Mutex, PoisonError, Pose, Sprite, VideoFilterImpl, VideoFrameExt, animate,
+        blend, format_of, glib, gst, gst_base, gst_video,
     };
     use gstreamer_base::prelude::*;
     use gstreamer_video::subclass::prelude::*;
@@ -129,7 +208,8 @@ mod imp {
 
         fn pad_templates() -> &'static [gst::PadTemplate] {
             static TEMPLATES: LazyLock<Vec<gst::PadTemplate>> = LazyLock::new(|| {
-                let caps = gst_video::VideoCapsBuilder::new().format(gst_video::VideoFormat::I420).build();
+                let formats = [gst_video::VideoFormat::I420, gst_video::VideoFormat::Nv12];
+                let caps = gst_video::VideoCapsBuilder::new().format_list(formats).build();
                 [("src", gst::PadDirection::Src), ("sink", gst::PadDirection::Sink)]
                     .into_iter()
                     .map(|(name, direction)| {
@@ -151,7 +231,7 @@ mod imp {
         fn before_transform(&self, buffer: &gst::BufferRef) {
             let now = MediaTime(buffer.pts().map_or(0, gst::ClockTime::nseconds));
             let has_layers = self.board().is_some_and(|board| {
-                board.scene().layers.iter().any(|layer| !animate::has_gone(layer.times, now))
+                board.scene().layers.iter().any(|layer| !animate::has_gone(layer.times, &layer.moves, now))
             });
             // Out of passthrough a shared buffer is copied before it is written: only when there is
             // something to write.
@@ -159,7 +239,43 @@ mod imp {
         }
     }
 
+    /// Blends one sprite. One that was made for another format waits until it is drawn anew.
+    fn lay(
+        frame: &mut gst_video::VideoFrameRef<&mut gst::BufferRef>,
+        sprite: &Sprite,
+        pose: &Pose,
+    ) -> Result<(), gst::FlowError> {
+        if sprite.format != format_of(frame.info()) {
+            return Ok(());
+        }
+        for index in 0..sprite.planes.len() {
+            let stride = frame.plane_stride()[index] as usize;
+            // Interleaved chroma has as many samples in a row as luma.
+            let width = (frame.width() as usize).div_ceil(1 << sprite.planes[index].shift.0);
+            let height = frame.comp_height(index as u32) as usize;
+            let data = frame.plane_data_mut(index as u32).map_err(|_| gst::FlowError::Error)?;
+            let mut target = blend::Target { data, stride, width, height };
+            blend::plane(&mut target, sprite, index, pose);
+        }
+        Ok(())
+    }
+
     impl VideoFilterImpl for VitrineOverlay {
+        fn set_info(
+            &self,
+            incaps: &gst::Caps,
+            in_info: &gst_video::VideoInfo,
+            outcaps: &gst::Caps,
+            out_info: &gst_video::VideoInfo,
+        ) -> Result<(), gst::LoggableError> {
+            if let Some(board) = self.board() {
+                board.format.send_if_modified(|format| {
+                    std::mem::replace(format, format_of(in_info)) != format_of(in_info)
+                });
+            }
+            self.parent_set_info(incaps, in_info, outcaps, out_info)
+        }
+
         fn transform_frame_ip(
             &self,
             frame: &mut gst_video::VideoFrameRef<&mut gst::BufferRef>,
@@ -168,18 +284,14 @@ mod imp {
             let scene = board.scene();
             let now = MediaTime(frame.buffer().pts().map_or(0, gst::ClockTime::nseconds));
             let frame_nanos = frame.buffer().duration().map_or(33_333_333, |length| length.nseconds() as i64);
-            let height = frame.height();
+            let canvas = (frame.width(), frame.height());
             for layer in &scene.layers {
-                let Some(pose) = animate::pose(layer.times, layer.rest, height, frame_nanos, now) else {
-                    continue;
-                };
-                for index in 0..3 {
-                    let stride = frame.plane_stride()[index] as usize;
-                    let width = frame.comp_width(index as u32) as usize;
-                    let height = frame.comp_height(index as u32) as usize;
-                    let data = frame.plane_data_mut(index as u32).map_err(|_| gst::FlowError::Error)?;
-                    let mut target = blend::Target { data, stride, width, height };
-                    blend::plane(&mut target, &layer.sprite, index, &pose);
+                let Some((pose, sprite)) = layer.at(canvas, frame_nanos, now) else { continue };
+                lay(frame, sprite, &pose)?;
+                if let Some(crawl) = &layer.crawl {
+                    for pose in crawl.poses(&pose, now) {
+                        lay(frame, &crawl.sprite, &pose)?;
+                    }
                 }
             }
             // A card whose time has not come is not in the picture yet.

@@ -10,6 +10,7 @@ use axum::routing::get;
 use rust_embed::RustEmbed;
 
 use crate::director::DirectorHandle;
+use crate::state::Product;
 
 #[derive(RustEmbed)]
 #[folder = "assets/web"]
@@ -79,7 +80,19 @@ async fn go(State(director): State<DirectorHandle>, Path(code): Path<String>) ->
         }
     };
     let state = director.state();
-    let Some(product) = record.and_then(|record| state.products.get(&record.sku).cloned()) else {
+    let card = record.as_ref().and_then(|record| state.cards.get(&record.card_id));
+    let own_link = card.and_then(|card| card.data.get("link")).and_then(|link| link.as_str());
+    let sku = record.as_ref().and_then(|record| record.sku.as_ref());
+    if let (None, Some(link)) = (sku, own_link)
+        && let Ok(location) = header::HeaderValue::from_str(&ascii(link))
+    {
+        return (StatusCode::FOUND, no_store, [(header::LOCATION, location)]).into_response();
+    }
+    if let Some(card) = card.filter(|card| !card.skus.is_empty()) {
+        let products: Vec<&Product> = card.skus.iter().filter_map(|sku| state.products.get(sku)).collect();
+        return (no_store, Html(tray(&products))).into_response();
+    }
+    let Some(product) = sku.and_then(|sku| state.products.get(sku).cloned()) else {
         let text =
             "<!doctype html><meta charset=utf-8><title>Not here</title><p>This offer is not known here.";
         return (StatusCode::NOT_FOUND, no_store, Html(text)).into_response();
@@ -96,6 +109,23 @@ async fn go(State(director): State<DirectorHandle>, Path(code): Path<String>) ->
          <p>Ask in the show how to order this.</p>"
     );
     (no_store, Html(text)).into_response()
+}
+
+/// A page of several products, for the QR of a tray.
+fn tray(products: &[&Product]) -> String {
+    let mut text = "<!doctype html><meta charset=utf-8><meta name=viewport content='width=device-width'>\
+                    <title>In this show</title><body style='font:1.2rem sans-serif;margin:2rem'>\
+                    <h1>In this show</h1><ul>"
+        .to_owned();
+    for product in products {
+        let title = escaped(&product.title);
+        let entry = product.link.as_ref().map_or_else(
+            || title.clone(),
+            |link| format!("<a href=\"{}\">{title}</a>", escaped(link).replace('"', "&quot;")),
+        );
+        let _ = write!(text, "<li style='margin:1rem 0'>{entry}</li>");
+    }
+    text + "</ul>"
 }
 
 /// An address with its letters beyond ASCII as browsers write them in a request.

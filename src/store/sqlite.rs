@@ -98,7 +98,7 @@ fn json(value: &impl Serialize) -> String {
 
 impl Store for Sqlite {
     fn load(&mut self) -> Result<State, Error> {
-        let (rev, cleared_rev) = self
+        let (rev, cut_rev) = self
             .connection
             .query_row("SELECT rev, cleared_rev FROM revision", [], |row| Ok((row.get(0)?, row.get(1)?)))
             .optional()
@@ -111,13 +111,13 @@ impl Store for Sqlite {
         let sources = self.channel_sources()?;
         Ok(State {
             rev,
-            cleared_rev,
+            cut_rev,
             products: products.into_iter().map(|product| (product.sku.clone(), product)).collect(),
             cards: cards.into_iter().map(|card| (card.id.clone(), card)).collect(),
             airings,
             stream_keys: self.stream_keys()?,
             sources,
-            channels: Vec::new(),
+            ..State::default()
         })
     }
 
@@ -127,21 +127,22 @@ impl Store for Sqlite {
             save_change(&transaction, change).map_err(database("save a change"))?;
         }
         transaction
-            .execute(
-                "INSERT OR REPLACE INTO revision VALUES (1, ?1, ?2)",
-                params![state.rev, state.cleared_rev],
-            )
+            .execute("INSERT OR REPLACE INTO revision VALUES (1, ?1, ?2)", params![state.rev, state.cut_rev])
             .map_err(database("save the revision"))?;
         transaction.commit().map_err(database("commit"))
     }
 
     fn airing(&mut self, code: &str) -> Result<Option<AiringRecord>, Error> {
         self.connection
-            .query_row("SELECT id, sku FROM airings WHERE code = ?1", [code], |row| {
-                Ok(AiringRecord { id: row.get(0)?, sku: row.get(1)? })
-            })
+            .query_row("SELECT body FROM airings WHERE code = ?1", [code], |row| row.get::<_, String>(0))
             .optional()
-            .map_err(database("look up a code"))
+            .map_err(database("look up a code"))?
+            .map(|body| {
+                let airing: Airing = serde_json::from_str(&body)
+                    .map_err(|error| Error::Content { what: "airing", detail: error.to_string() })?;
+                Ok(AiringRecord { id: airing.id, card_id: airing.card_id, sku: airing.sku })
+            })
+            .transpose()
     }
 
     fn start_channel(&mut self, channel: &str, epoch: WallTime) -> Result<ChannelRun, Error> {
@@ -190,11 +191,17 @@ fn save_change(transaction: &rusqlite::Transaction, change: &Change) -> rusqlite
         Change::CardRemoved { card_id } => transaction.execute("DELETE FROM cards WHERE id = ?1", [card_id]),
         Change::CardShown { airing } => transaction.execute(
             "INSERT INTO airings (id, code, sku, started, body) VALUES (?1, ?2, ?3, ?4, ?5)",
-            params![airing.id, airing.code, airing.sku, airing.since.0, json(airing)],
+            params![
+                airing.id,
+                airing.code,
+                airing.sku.as_deref().unwrap_or_default(),
+                airing.since.0,
+                json(airing)
+            ],
         ),
-        Change::CardMoved { airing } => transaction
+        Change::CardMoved { airing } | Change::CardStepped { airing } => transaction
             .execute("UPDATE airings SET body = ?2 WHERE id = ?1", params![airing.id, json(airing)]),
-        Change::CardHidden { airing, until } => {
+        Change::CardHidden { airing, until, .. } => {
             transaction.execute("UPDATE airings SET ended = ?2 WHERE id = ?1", params![airing.id, until.0])
         }
         Change::StreamKeyChanged { key } => transaction.execute(

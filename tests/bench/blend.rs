@@ -1,29 +1,46 @@
-//! CPU seconds of blending cards over 1280x720 frames, for `make bench`: our element against `GStreamer`'s own
-//! `overlaycomposition`, in one process, over the same frames. Prints one line of JSON.
+//! CPU seconds of laying cards over 1080p frames, for `make bench`: our element against `GStreamer`'s own
+//! `overlaycomposition` and `compositor`, over the same frames. Prints one line of JSON.
+//!
+//! `blend kernel` only blends, without `GStreamer`, for counting instructions. `blend card PATH` writes the card,
+//! for other compositors.
 
 #![allow(clippy::unwrap_used)] // a failed step fails the test, with its place
 
+use std::fmt::Write;
 use std::sync::Arc;
 
 use gstreamer as gst;
 use gstreamer::prelude::*;
 use gstreamer_video as gst_video;
-use vitrine::overlay::animate::Times;
+use vitrine::overlay::animate::{Clip, Moves, Pose, Times};
+use vitrine::overlay::blend;
+use vitrine::overlay::colour::Format;
 use vitrine::overlay::element::{self, Board, Layer, Scene, VitrineOverlay};
+use vitrine::overlay::film::{Face, Film};
 use vitrine::overlay::sprite::{Rgba, Sprite};
+use vitrine::time::MediaTime;
 
-const FRAMES: u32 = 1800;
+const FRAMES: u32 = 600;
 const CARD: (u32, u32) = (480, 160);
-const PLACES: [(u32, u32); 4] = [(40, 500), (740, 500), (40, 40), (740, 40)];
+const COUNTS: [usize; 3] = [1, 4, 12];
+/// Blends that `kernel` does.
+const ROUNDS: usize = 100;
 
-/// A card with an opaque middle and soft edges, as real ones have.
-fn card() -> Rgba {
+/// Where the nth card is: no two overlap.
+fn place(n: usize) -> (i32, i32) {
+    ((n % 3) as i32 * 600 + 60, (n / 3) as i32 * 250 + 40)
+}
+
+/// A card with an opaque middle and soft edges, as real ones have; with `is_glass` it is transparent all over,
+/// which nothing can be saved on.
+fn card(is_glass: bool) -> Rgba {
     let (width, height) = CARD;
     let mut data = Vec::new();
     for y in 0..height {
         for x in 0..width {
             let edge = x.min(y).min(width - 1 - x).min(height - 1 - y).min(15);
-            data.extend_from_slice(&[(x % 256) as u8, (y % 256) as u8, 90, (edge * 17) as u8]);
+            let alpha = if is_glass { 128 + edge as u8 } else { (edge * 17) as u8 };
+            data.extend_from_slice(&[(x % 256) as u8, (y % 256) as u8, 90, alpha]);
         }
     }
     Rgba { width, height, data }
@@ -38,18 +55,14 @@ fn cpu_seconds() -> f64 {
     (fields[10] + fields[11]) / 100.0
 }
 
-fn run(middle: &str, prepare: impl FnOnce(&gst::Pipeline)) -> f64 {
-    let text = format!(
-        "videotestsrc pattern=smpte75 num-buffers={FRAMES} ! video/x-raw,format=I420,width=1280,height=720,framerate=30/1 \
-         {middle} ! fakesink sync=false"
-    );
-    let pipeline = gst::parse::launch(&text).unwrap().downcast::<gst::Pipeline>().unwrap();
+fn run(text: &str, prepare: impl FnOnce(&gst::Pipeline)) -> f64 {
+    let pipeline = gst::parse::launch(text).unwrap().downcast::<gst::Pipeline>().unwrap();
     prepare(&pipeline);
     let before = cpu_seconds();
     pipeline.set_state(gst::State::Playing).unwrap();
     let bus = pipeline.bus().unwrap();
     let message = bus.timed_pop_filtered(
-        gst::ClockTime::from_seconds(120),
+        gst::ClockTime::from_seconds(240),
         &[gst::MessageType::Eos, gst::MessageType::Error],
     );
     assert!(matches!(message.unwrap().view(), gst::MessageView::Eos(_)));
@@ -58,26 +71,37 @@ fn run(middle: &str, prepare: impl FnOnce(&gst::Pipeline)) -> f64 {
     used
 }
 
-fn ours(cards: usize) -> f64 {
-    let sprite = Arc::new(Sprite::from_rgba(&card()));
-    let layer = |place: &(u32, u32)| Layer {
-        id: String::new(),
-        sprite: sprite.clone(),
-        rest: *place,
-        times: Times::default(),
+fn through(middle: &str, prepare: impl FnOnce(&gst::Pipeline)) -> f64 {
+    let text = format!(
+        "videotestsrc pattern=black num-buffers={FRAMES} \
+         ! video/x-raw,format=I420,width=1920,height=1080,framerate=30/1,colorimetry=bt709 {middle} ! fakesink sync=false"
+    );
+    run(&text, prepare)
+}
+
+fn ours(cards: usize, is_glass: bool) -> f64 {
+    let sprite = Arc::new(Sprite::from_rgba(&card(is_glass), Format::default()));
+    let layer = |n: usize| {
+        let mut film = Film::default();
+        film.plan(Face { from: MediaTime::ZERO, sprite: sprite.clone(), at: place(n) });
+        Layer { id: String::new(), film, crawl: None, times: Times::default(), moves: Moves::cut() }
     };
     let board = Arc::new(Board::default());
-    board.set(Scene { rev: 1, layers: PLACES[..cards].iter().map(layer).collect() });
-    run("! vitrineoverlay name=overlay", |pipeline| {
+    board.set(Scene { rev: 1, layers: (0..cards).map(layer).collect() });
+    through("! vitrineoverlay name=overlay", |pipeline| {
         pipeline.by_name("overlay").unwrap().downcast::<VitrineOverlay>().unwrap().set_board(board);
     })
 }
 
-fn theirs(cards: usize) -> f64 {
-    let card = card();
-    let mut buffer = gst::Buffer::from_slice(
-        card.data.chunks_exact(4).flat_map(|p| [p[2], p[1], p[0], p[3]]).collect::<Vec<u8>>(),
-    );
+fn bgra(is_glass: bool) -> gst::Buffer {
+    let picture = card(is_glass);
+    gst::Buffer::from_slice(
+        picture.data.chunks_exact(4).flat_map(|p| [p[2], p[1], p[0], p[3]]).collect::<Vec<u8>>(),
+    )
+}
+
+fn overlaycomposition(cards: usize, is_glass: bool) -> f64 {
+    let mut buffer = bgra(is_glass);
     gst_video::VideoMeta::add(
         buffer.get_mut().unwrap(),
         gst_video::VideoFrameFlags::empty(),
@@ -86,33 +110,85 @@ fn theirs(cards: usize) -> f64 {
         CARD.1,
     )
     .unwrap();
-    let rectangles: Vec<_> = PLACES[..cards]
-        .iter()
-        .map(|(x, y)| {
-            let flags = gst_video::VideoOverlayFormatFlags::empty();
-            gst_video::VideoOverlayRectangle::new_raw(&buffer, *x as i32, *y as i32, CARD.0, CARD.1, flags)
+    let rectangles: Vec<_> = (0..cards)
+        .map(|n| {
+            let ((x, y), flags) = (place(n), gst_video::VideoOverlayFormatFlags::empty());
+            gst_video::VideoOverlayRectangle::new_raw(&buffer, x, y, CARD.0, CARD.1, flags)
         })
         .collect();
     let composition = gst_video::VideoOverlayComposition::new(rectangles.iter()).unwrap();
-    run("! overlaycomposition name=overlay", |pipeline| {
+    through("! overlaycomposition name=overlay", |pipeline| {
         pipeline.by_name("overlay").unwrap().connect("draw", false, move |_| Some(composition.to_value()));
     })
 }
 
+/// Each card a still that the compositor holds, converted once to its own AYUV.
+fn compositor(cards: usize, is_glass: bool) -> f64 {
+    let path = std::env::temp_dir().join(vitrine::id::new("card") + ".png");
+    std::fs::write(&path, card(is_glass).to_png()).unwrap();
+    let mut pads = String::new();
+    let mut stills = String::new();
+    for n in 0..cards {
+        let (x, y) = place(n);
+        write!(pads, " sink_{0}::xpos={x} sink_{0}::ypos={y}", n + 1).unwrap();
+        write!(
+            stills,
+            " filesrc location={} ! pngdec ! videoconvert ! video/x-raw,format=AYUV ! imagefreeze num-buffers={FRAMES} \
+             ! video/x-raw,framerate=30/1 ! mix.sink_{}",
+            path.display(),
+            n + 1
+        )
+        .unwrap();
+    }
+    let text = format!(
+        "compositor name=mix background=black{pads} \
+         ! video/x-raw,format=I420,width=1920,height=1080,framerate=30/1 ! fakesink sync=false \
+         videotestsrc pattern=black num-buffers={FRAMES} \
+         ! video/x-raw,format=I420,width=1920,height=1080,framerate=30/1,colorimetry=bt709 ! mix.sink_0 {stills}"
+    );
+    let used = run(&text, |_| {});
+    std::fs::remove_file(path).unwrap();
+    used
+}
+
+fn kernel() {
+    let sprite = Sprite::from_rgba(&card(true), Format::default());
+    let mut frame = vec![128_u8; 1920 * 1080];
+    for _ in 0..ROUNDS {
+        let pose = Pose { x: 60, y: 40, opacity: 256, clip: Clip::ALL };
+        let mut target = blend::Target { data: &mut frame, stride: 1920, width: 1920, height: 1080 };
+        blend::plane(&mut target, &sprite, 0, &pose);
+    }
+    std::hint::black_box(&frame);
+}
+
 fn main() {
+    let arguments: Vec<String> = std::env::args().collect();
+    match arguments.get(1).map(String::as_str) {
+        Some("kernel") => return kernel(),
+        Some("card") => return std::fs::write(&arguments[2], card(true).to_png()).unwrap(),
+        _ => {}
+    }
     gst::init().unwrap();
     element::register().unwrap();
-    run("", |_| {}); // warm
-    let base = run("", |_| {});
+    through("", |_| {}); // warm
     // The least of three: what other processes took from the cache is not the blend's cost.
-    let least =
-        |measure: &dyn Fn() -> f64| (0..3).map(|_| (measure() - base).max(0.005)).fold(f64::MAX, f64::min);
-    let numbers = [least(&|| ours(1)), least(&|| theirs(1)), least(&|| ours(4)), least(&|| theirs(4))];
+    let least = |measure: &dyn Fn() -> f64| (0..3).map(|_| measure()).fold(f64::MAX, f64::min);
+    let base = least(&|| through("", |_| {}));
+    let cost = |used: f64| (used - base).max(0.01);
+    let each = |measure: &dyn Fn(usize) -> f64| COUNTS.map(|cards| cost(least(&|| measure(cards))));
     #[allow(clippy::print_stdout)] // read by tests/bench/bench.py
     {
         println!(
             "{}",
-            serde_json::json!({ "ours": [numbers[0], numbers[2]], "theirs": [numbers[1], numbers[3]], "frames": FRAMES })
+            serde_json::json!({
+                "frames": FRAMES, "cards": COUNTS, "base": base,
+                "nothing": least(&|| ours(0, false)) - base,
+                "solid": each(&|cards| ours(cards, false)),
+                "glass": each(&|cards| ours(cards, true)),
+                "overlaycomposition": each(&|cards| overlaycomposition(cards, true)),
+                "compositor": each(&|cards| compositor(cards, true)),
+            })
         );
     }
 }

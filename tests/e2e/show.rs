@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use crate::stage::{Control, Server, clip, until};
 
 /// The card's rest in the picture, and in it the price (assets/cards/product): x, y, width, height.
-const PRICE: (u32, u32, u32, u32) = (240, 598, 150, 50);
+const PRICE: (u32, u32, u32, u32) = (240, 584, 130, 40);
 
 fn price_crop() -> String {
     let (x, y, width, height) = PRICE;
@@ -51,7 +51,9 @@ fn a_price_change_is_in_the_picture_within_two_frames_of_the_command() {
     until("the entrance is over", || {
         (server.channel()["programmeMs"].as_u64().unwrap() > entered + 600).then_some(())
     });
-    let rev = control.request("SetPrice", &json!({ "sku": "cup", "priceMinor": 1100 }))["rev"].clone();
+    let rev = control
+        .request("SetPrice", &json!({ "sku": "cup", "priceMinor": 1100, "skipAnimation": true }))["rev"]
+        .clone();
     let command_ms =
         control.event("ProductChanged", |event| event["rev"] == rev)["programmeMs"]["main"].as_u64().unwrap();
     let drawn_ms = drawn(&mut control, &rev)["drawnMs"].as_u64().unwrap();

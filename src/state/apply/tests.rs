@@ -1,5 +1,7 @@
 use super::*;
-use crate::time::WallTime;
+use crate::state::template::samples;
+use crate::state::{Card, CardEdit, Ending, Position, Product, Ratio, Slot};
+use crate::time::{MediaTime, WallTime};
 
 fn moment(n: u64) -> Moment {
     Moment {
@@ -7,6 +9,7 @@ fn moment(n: u64) -> Moment {
         programme: [("main".to_owned(), MediaTime(n * 1_000_000_000))].into(),
         airing_id: format!("air_{n}"),
         code: format!("code{n}"),
+        is_cut: false,
     }
 }
 
@@ -24,7 +27,7 @@ fn product(sku: &str) -> Product {
 }
 
 fn card(id: &str, sku: &str, slot: Slot) -> Card {
-    Card { id: id.into(), template: "product".into(), sku: sku.into(), slot, title: None }
+    Card { slot: Some(slot), ..Card::of_product(id, sku) }
 }
 
 fn show(card_id: &str) -> Command {
@@ -32,7 +35,7 @@ fn show(card_id: &str) -> Command {
 }
 
 fn shop() -> State {
-    let mut state = State { channels: vec!["main".into()], ..State::default() };
+    let mut state = State { channels: vec!["main".into()], templates: samples(), ..State::default() };
     for command in [
         Command::PutProduct(product("cup")),
         Command::PutProduct(product("pot")),
@@ -93,7 +96,7 @@ fn clear_all_empties_the_air_and_marks_the_cut() {
     let (state, changes) = state.apply(Command::ClearAll { channel: None }, &moment(2)).unwrap();
     assert_eq!(kinds(&changes), ["CardHidden", "AllCleared"]);
     assert!(state.airings.is_empty());
-    assert_eq!(state.cleared_rev, state.rev);
+    assert_eq!(state.cut_rev, state.rev);
 }
 
 #[test]
@@ -142,8 +145,8 @@ fn a_price_change_keeps_the_airing() {
 fn moving_a_card_on_air_keeps_its_airing_and_frees_the_slot() {
     let (state, _) = shop().apply(show("a"), &moment(1)).unwrap();
     let (state, _) = state.apply(show("c"), &moment(2)).unwrap();
-    let command =
-        Command::UpdateCard { card_id: "a".into(), title: Patch::Keep, slot: Some(Slot::UpperRight) };
+    let edit = CardEdit { slot: Some(Slot::UpperRight), ..CardEdit::default() };
+    let command = Command::UpdateCard { card_id: "a".into(), edit: Box::new(edit) };
     let (state, changes) = state.apply(command, &moment(3)).unwrap();
     assert_eq!(kinds(&changes), ["CardChanged", "CardHidden", "CardMoved"]);
     assert_eq!(state.airings.len(), 1);
@@ -168,11 +171,97 @@ fn stream_keys_have_names_of_their_own_and_secrets_that_are_not_told() {
         state.apply(Command::PutStreamKey(stream_key("k1", "host", "s1")), &moment(1)).unwrap();
     let told = serde_json::to_string(&changes).unwrap() + &serde_json::to_string(&state).unwrap();
     assert!(told.contains("host") && !told.contains("digest"), "{told}");
-    let refused = |key| state.apply(Command::PutStreamKey(key), &moment(1)).unwrap_err().field();
+    let refused = |key| state.apply(Command::PutStreamKey(key), &moment(1)).unwrap_err().field().to_owned();
     assert_eq!(refused(stream_key("k2", "host", "s2")), "name");
     assert_eq!(refused(stream_key("k2", "guest", "s1")), "key");
     let elsewhere = crate::state::StreamKey { channel: "shop".into(), ..stream_key("k2", "guest", "s2") };
     assert_eq!(refused(elsewhere), "channel");
     let (state, _) = state.apply(Command::RevokeStreamKey { key_id: "k1".into() }, &moment(1)).unwrap();
     assert!(state.stream_keys.is_empty());
+}
+
+#[test]
+fn a_card_must_fit_its_template() {
+    let shop = shop();
+    let of = |template: &str| Card { template: template.into(), ..Card::of_product("x", "cup") };
+    let position = Some(Position { x: Ratio(5000), y: Ratio(20_000) });
+    for (card, field) in [
+        (of("nosuch"), "template"),
+        (of("note"), "sku"),
+        (Card { sku: None, ..of("product") }, "sku"),
+        (Card { skus: vec!["cup".into()], ..of("tray") }, "skus"),
+        (Card { sku: None, skus: vec!["cup".into(), "pot".into(), "cup".into()], ..of("tray") }, "skus"),
+        (Card { sku: None, skus: vec!["nosuch".into()], ..of("tray") }, "skus"),
+        (Card { data: [("price".to_owned(), 1.into())].into(), ..of("product") }, "data.price"),
+        (Card { slot: Some(Slot::Free), ..of("product") }, "position"),
+        (Card { position, ..of("product") }, "position"),
+        (Card { slot: Some(Slot::Free), position, ..of("product") }, "position"),
+        (Card { scale: Some(Ratio(100)), ..of("product") }, "scale"),
+        (Card { z: Some(101), ..of("product") }, "z"),
+        (Card { out_ms: Some(100), ..of("product") }, "outMs"),
+    ] {
+        let error = shop.apply(Command::PutCard(card), &moment(1)).unwrap_err();
+        assert_eq!(error.field(), field, "{error}");
+    }
+    let tray = Card { sku: None, skus: vec!["cup".into(), "pot".into()], ..of("tray") };
+    let (state, _) = shop.apply(Command::PutCard(tray), &moment(1)).unwrap();
+    assert_eq!(state.cards["x"].slot, Some(Slot::LowerLeft), "the template's place");
+    let refused = state.apply(Command::DeleteProduct { sku: "cup".into() }, &moment(1));
+    assert_eq!(refused.unwrap_err().field(), "sku", "a tray shows it");
+}
+
+#[test]
+fn steps_go_one_by_one_and_end() {
+    let card = Card { template: "reveal".into(), ..Card::of_product("x", "cup") };
+    let (state, _) = shop().apply(Command::PutCard(card), &moment(1)).unwrap();
+    let next = || Command::NextStep { card_id: "x".into(), channel: "main".into() };
+    assert_eq!(state.apply(next(), &moment(1)).unwrap_err().field(), "cardId", "not on air");
+    let (state, _) = state.apply(show("x"), &moment(2)).unwrap();
+    assert_eq!(state.airings[0].step, 1);
+    let (state, changes) = state.apply(next(), &moment(3)).unwrap();
+    assert_eq!((kinds(&changes), state.airings[0].step), (vec!["CardStepped".to_owned()], 2));
+    assert!(state.apply(next(), &moment(4)).is_err(), "there is no third");
+}
+
+#[test]
+fn a_card_goes_out_by_itself_and_a_price_never_stays_for_ever() {
+    let note = Card { template: "note".into(), sku: None, ..Card::of_product("n", "") };
+    let with_limit = State { longest_airing_ms: Some(60_000), ..shop() };
+    let (state, _) = with_limit.apply(Command::PutCard(note.clone()), &moment(1)).unwrap();
+    let ends = |state: &State, id: &str| {
+        let (state, _) = state.apply(show(id), &moment(10)).unwrap();
+        state.on_air(id, "main").unwrap().ends_programme.map(MediaTime::as_millis)
+    };
+    assert_eq!(ends(&state, "n"), Some(15_000), "as its template says");
+    assert_eq!(ends(&state, "a"), Some(70_000), "it shows a price");
+    let stays = Card { out_ms: Some(0), ..note };
+    let (state, _) = state.apply(Command::PutCard(stays), &moment(1)).unwrap();
+    assert_eq!(ends(&state, "n"), None, "it shows none");
+    let edit = CardEdit { out_ms: Patch::Set(2000), ..CardEdit::default() };
+    let command = Command::UpdateCard { card_id: "a".into(), edit: Box::new(edit) };
+    let (state, _) = state.apply(command, &moment(2)).unwrap();
+    assert_eq!(ends(&state, "a"), Some(12_000));
+
+    let (state, _) = state.apply(show("a"), &moment(10)).unwrap();
+    let due = Command::EndDue { airing_ids: vec!["air_10".into(), "air_gone".into()] };
+    let (state, changes) = state.apply(due, &moment(12)).unwrap();
+    assert!(matches!(&changes[..], [Change::CardHidden { ending: Ending::TimedOut, .. }]), "{changes:?}");
+    assert!(state.airings.is_empty());
+}
+
+#[test]
+fn free_places_are_never_taken_and_a_cut_is_marked() {
+    let free = |id: &str, x| Card {
+        slot: Some(Slot::Free),
+        position: Some(Position { x: Ratio(x), y: Ratio(0) }),
+        ..Card::of_product(id, "cup")
+    };
+    let (state, _) = shop().apply(Command::PutCard(free("x", 0)), &moment(1)).unwrap();
+    let (state, _) = state.apply(Command::PutCard(free("y", 9000)), &moment(1)).unwrap();
+    let (state, _) = state.apply(show("x"), &moment(2)).unwrap();
+    assert_eq!(state.cut_rev, 0);
+    let cut = Moment { is_cut: true, ..moment(3) };
+    let (state, changes) = state.apply(show("y"), &cut).unwrap();
+    assert_eq!(kinds(&changes), ["CardShown"]);
+    assert_eq!((state.airings.len(), state.cut_rev), (2, state.rev));
 }

@@ -1,0 +1,450 @@
+//! One airing on the desk: its film, and what of it is still to be drawn.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use super::place;
+use crate::media::Canvas;
+use crate::overlay::animate::{self, Moves, Times};
+use crate::overlay::colour::Format;
+use crate::overlay::content::{self, Content, Phase, Roll};
+use crate::overlay::element::{Crawl, Layer};
+use crate::overlay::film::{Face, Film, Round};
+use crate::overlay::raster;
+use crate::overlay::sprite::Sprite;
+use crate::overlay::studio::{Base, Studio};
+use crate::overlay::template::manifest::Animation;
+use crate::state::{Airing, Card, Transition};
+use crate::time::MediaTime;
+
+/// How far ahead the seconds of a countdown are drawn.
+const AHEAD_NANOS: i64 = 3_000_000_000;
+/// How long a price turns, and one step fades into the next.
+const CHANGE_NANOS: i64 = 400_000_000;
+/// Pictures of one round of an animation that calls for attention; a longer round shows each twice as long.
+const MOST_ROUND: u32 = 30;
+
+/// Draws for one channel.
+#[derive(Debug, Clone)]
+pub(super) struct Easel {
+    pub(super) studio: Arc<Studio>,
+    pub(super) canvas: Canvas,
+    pub(super) format: Format,
+}
+
+impl Easel {
+    pub(super) fn frame_nanos(&self) -> i64 {
+        self.canvas.rate.time_of(1).0 as i64
+    }
+
+    /// Frames of a change that moves.
+    fn change_frames(&self) -> i64 {
+        CHANGE_NANOS / self.frame_nanos().max(1)
+    }
+
+    /// The frame nearest to a time.
+    fn nearest(&self, time: MediaTime) -> MediaTime {
+        let rate = self.canvas.rate;
+        rate.time_of(rate.frame_at(time.offset(self.frame_nanos() / 2)))
+    }
+
+    /// The first frame that is not before a time.
+    pub(super) fn at_or_after(&self, time: MediaTime) -> MediaTime {
+        let rate = self.canvas.rate;
+        let frame = rate.frame_at(time);
+        let start = rate.time_of(frame);
+        if start >= time { start } else { rate.time_of(frame + 1) }
+    }
+
+    /// Cards are designed for a canvas 1280 wide, or 720 when it stands.
+    pub(super) fn scale(&self, card: &Card) -> f32 {
+        let Canvas { width, height, .. } = self.canvas;
+        let canvas = if height > width { width as f32 / 720.0 } else { width as f32 / 1280.0 };
+        canvas * card.scale.map_or(1.0, |scale| f64::from(scale) as f32)
+    }
+}
+
+/// Something still to be drawn.
+#[derive(Debug)]
+enum Job {
+    /// A picture of a content.
+    Face { from: MediaTime, content: Box<Content> },
+    /// The card in another size.
+    Sized { from: MediaTime, size: f64 },
+    /// Half-way between two pictures, in 256ths of the second.
+    Mixed { from: MediaTime, before: Arc<Sprite>, after: Arc<Sprite>, share: u16 },
+    /// The next picture of a round.
+    Round { faces: Vec<Face>, each_nanos: u64, count: u32, step_ms: u32 },
+}
+
+/// One airing.
+#[derive(Debug)]
+pub(super) struct Item {
+    pub(super) airing: Airing,
+    pub(super) card: Card,
+    pub(super) times: Times,
+    pub(super) moves: Moves,
+    pub(super) first_frame: MediaTime,
+    /// As it rests, at the last change.
+    pub(super) content: Content,
+    pub(super) base: Arc<Base>,
+    pub(super) countdown_end: Option<MediaTime>,
+    animation: Animation,
+    crawl: Option<Crawl>,
+    link: String,
+    film: Film,
+    jobs: VecDeque<Job>,
+    covered: MediaTime,
+    changed: MediaTime,
+    has_round: bool,
+}
+
+/// What a new item begins with.
+pub(super) struct Start {
+    pub(super) airing: Airing,
+    pub(super) card: Card,
+    pub(super) content: Content,
+    pub(super) link: String,
+    pub(super) times: Times,
+    pub(super) moves: Moves,
+    pub(super) animation: Animation,
+    pub(super) crawl_speed: Option<u32>,
+    pub(super) first_frame: MediaTime,
+    pub(super) countdown_end: Option<MediaTime>,
+    pub(super) now: MediaTime,
+}
+
+impl Item {
+    /// Draws its first picture, and plans the rest.
+    pub(super) fn new(easel: &Easel, start: Start) -> Result<Self, raster::Error> {
+        let scale = easel.scale(&start.card);
+        let base = easel.studio.card(&start.content, scale, easel.format)?;
+        let mut item = Self {
+            crawl: None,
+            film: Film::default(),
+            jobs: VecDeque::new(),
+            covered: start.now,
+            changed: MediaTime::ZERO,
+            has_round: false,
+            base,
+            airing: start.airing,
+            card: start.card,
+            times: start.times,
+            moves: start.moves,
+            first_frame: start.first_frame,
+            content: start.content,
+            countdown_end: start.countdown_end,
+            animation: start.animation,
+            link: start.link,
+        };
+        item.crawl = item.draw_crawl(easel, start.crawl_speed, start.now)?;
+        match start.times.enter {
+            Some(enter) => item.plan_entrance(easel, enter),
+            None => item.plan_rest(start.now),
+        }
+        // The first picture at once, the others when there is time.
+        item.work(easel)?;
+        Ok(item)
+    }
+
+    fn draw_crawl(
+        &self,
+        easel: &Easel,
+        speed: Option<u32>,
+        from: MediaTime,
+    ) -> Result<Option<Crawl>, raster::Error> {
+        let Some((window, speed)) = self.base.crawl.zip(speed) else { return Ok(None) };
+        let scale = easel.scale(&self.card);
+        let line = easel.studio.crawl(&self.content, scale, easel.format)?;
+        let speed = (speed as f32 * scale) as i32;
+        Ok(Some(Crawl {
+            sprite: line.sprite.clone(),
+            window: (window.x as i32, window.y as i32, window.width, window.height),
+            speed: if self.content.language.1 { -speed } else { speed },
+            from: self.crawl.as_ref().map_or(from, |crawl| crawl.from),
+        }))
+    }
+
+    fn plan_rest(&mut self, from: MediaTime) {
+        self.jobs.push_back(Job::Face { from, content: Box::new(self.content.clone()) });
+    }
+
+    fn plan_entrance(&mut self, easel: &Easel, enter: MediaTime) {
+        let frame = easel.frame_nanos();
+        let frames = |nanos: i64| nanos / frame.max(1);
+        if self.animation.in_ms > 0 && self.moves.enter_nanos > 0 {
+            for n in 0..frames(i64::from(self.animation.in_ms) * 1_000_000) {
+                let ms = ((n + 1) * frame / 1_000_000) as u32;
+                self.plan_phase(enter.offset(n * frame), Phase::In(ms));
+            }
+            self.plan_rest(easel.nearest(enter.offset(i64::from(self.animation.in_ms) * 1_000_000)));
+        } else if self.moves.enter == Transition::Pop {
+            for n in 0..frames(self.moves.enter_nanos) {
+                let share = (n + 1) as f64 * frame as f64 / self.moves.enter_nanos as f64;
+                self.jobs.push_back(Job::Sized {
+                    from: easel.nearest(enter.offset(n * frame)),
+                    size: animate::pop_size(share),
+                });
+            }
+            self.plan_rest(easel.nearest(enter.offset(self.moves.enter_nanos)));
+        } else {
+            self.plan_rest(enter);
+        }
+    }
+
+    fn plan_phase(&mut self, from: MediaTime, phase: Phase) {
+        let content = Box::new(Content { phase, ..self.content.clone() });
+        self.jobs.push_back(Job::Face { from, content });
+    }
+
+    /// It goes from `leave` on.
+    pub(super) fn leave(&mut self, easel: &Easel, leave: MediaTime) {
+        self.times.leave = Some(leave);
+        self.jobs.clear();
+        self.countdown_end = None;
+        self.has_round = true; // no other begins
+        if self.animation.out_ms > 0 && self.moves.leave_nanos > 0 {
+            let frame = easel.frame_nanos();
+            for n in 0..i64::from(self.animation.out_ms) * 1_000_000 / frame.max(1) {
+                self.plan_phase(leave.offset(n * frame), Phase::Out(((n + 1) * frame / 1_000_000) as u32));
+            }
+        }
+    }
+
+    /// It shows `content` from `from` on.
+    pub(super) fn change(
+        &mut self,
+        easel: &Easel,
+        content: Content,
+        is_cut: bool,
+        from: MediaTime,
+    ) -> Result<(), raster::Error> {
+        let base = easel.studio.card(&content, easel.scale(&self.card), easel.format)?;
+        let before = std::mem::replace(&mut self.content, content);
+        let old = std::mem::replace(&mut self.base, base);
+        // Changes that come faster than they could be seen to move are cuts.
+        let is_calm = from.since(self.changed) > 2 * CHANGE_NANOS;
+        self.changed = from;
+        self.jobs.clear();
+        self.has_round = false;
+        if let Some(crawl) = &self.crawl {
+            let speed = (f64::from(crawl.speed.abs()) / f64::from(easel.scale(&self.card))).round() as u32;
+            self.crawl = self.draw_crawl(easel, Some(speed), from)?;
+        }
+        let change = self.card.transition.unwrap_or_default().change;
+        let change = change.or_else(|| self.template_change(easel));
+        let is_step = before.values.get("step") != self.content.values.get("step");
+        let is_price = before.differs_in_price_only(&self.content);
+        if is_cut || !is_calm || self.turns_a_second(from) {
+            self.film.cut_to(self.face(easel, &self.base, from));
+        } else if is_step && self.animation.step_ms > 0 {
+            self.plan_steps(easel, from);
+        } else if is_price && change == Some(Transition::Roll) {
+            self.plan_roll(easel, before.price().unwrap_or_default(), from);
+        } else if is_step || change == Some(Transition::Fade) {
+            self.plan_mix(easel, &old, from);
+        } else {
+            self.film.cut_to(self.face(easel, &self.base, from));
+        }
+        self.covered = from;
+        if !self.jobs.is_empty() {
+            self.work(easel)?;
+        }
+        Ok(())
+    }
+
+    /// Whether a second of its countdown ends while something would move: no second is shown twice.
+    fn turns_a_second(&self, from: MediaTime) -> bool {
+        let left = |at| self.countdown_end.map(|end| content::seconds_left(end, at));
+        left(from) != left(from.offset(CHANGE_NANOS + 100_000_000))
+    }
+
+    fn template_change(&self, easel: &Easel) -> Option<Transition> {
+        easel.studio.design(&self.card.template).ok()?.template.transition.change
+    }
+
+    fn plan_steps(&mut self, easel: &Easel, from: MediaTime) {
+        let frame = easel.frame_nanos();
+        for n in 0..i64::from(self.animation.step_ms) * 1_000_000 / frame.max(1) {
+            self.plan_phase(
+                easel.nearest(from.offset(n * frame)),
+                Phase::Step(((n + 1) * frame / 1_000_000) as u32),
+            );
+        }
+        self.end_change(easel, from, i64::from(self.animation.step_ms) * 1_000_000);
+    }
+
+    fn plan_roll(&mut self, easel: &Easel, old: String, from: MediaTime) {
+        let frames = easel.change_frames();
+        for n in 1..=frames {
+            let eased = animate::ease(crate::state::Easing::EaseInOut, n as f64 / (frames + 1) as f64);
+            let roll = Roll { from: old.clone(), permille: (eased * 1000.0) as u16 };
+            let content = Box::new(Content { roll: Some(roll), ..self.content.clone() });
+            let at = easel.nearest(from.offset((n - 1) * easel.frame_nanos()));
+            self.jobs.push_back(Job::Face { from: at, content });
+        }
+        self.end_change(easel, from, frames * easel.frame_nanos());
+    }
+
+    fn plan_mix(&mut self, easel: &Easel, old: &Base, from: MediaTime) {
+        let (before, after) = (old.dressed(&self.link), self.base.dressed(&self.link));
+        let frames = easel.change_frames();
+        if (before.width, before.height) == (after.width, after.height) {
+            for n in 1..=frames {
+                self.jobs.push_back(Job::Mixed {
+                    from: easel.nearest(from.offset((n - 1) * easel.frame_nanos())),
+                    before: before.clone(),
+                    after: after.clone(),
+                    share: (n * 256 / (frames + 1)) as u16,
+                });
+            }
+        }
+        self.end_change(easel, from, self.jobs.len() as i64 * easel.frame_nanos());
+    }
+
+    /// Whatever of a change is not drawn in time: after it there is the truth. Until its first picture is drawn,
+    /// which is next, the old one is shown.
+    fn end_change(&mut self, easel: &Easel, from: MediaTime, lasts: i64) {
+        self.film.drop_from(from);
+        self.film.plan(self.face(easel, &self.base, easel.nearest(from.offset(lasts))));
+    }
+
+    fn face(&self, easel: &Easel, base: &Base, from: MediaTime) -> Face {
+        self.faced(easel, base.dressed(&self.link), from)
+    }
+
+    fn faced(&self, easel: &Easel, sprite: Arc<Sprite>, from: MediaTime) -> Face {
+        let size = (sprite.width, sprite.height);
+        let at = place::rest(easel.canvas, self.airing.slot, self.card.position, size);
+        Face { from, sprite, at }
+    }
+
+    /// Draws one picture that is still to be drawn. `false` when there is none.
+    pub(super) fn work(&mut self, easel: &Easel) -> Result<bool, raster::Error> {
+        let Some(job) = self.jobs.pop_front() else { return Ok(false) };
+        let scale = easel.scale(&self.card);
+        match job {
+            Job::Face { from, content } => {
+                let base = easel.studio.card(&content, scale, easel.format)?;
+                self.film.plan(self.face(easel, &base, from));
+            }
+            Job::Sized { from, size } => {
+                let whole = self.base.dressed(&self.link);
+                let length = |side: u32| ((f64::from(side) * size).round() as u32).max(2);
+                let sprite = whole.resized((length(whole.width), length(whole.height)), resize);
+                // It grows from its middle, where it will rest.
+                let rest = self.faced(easel, whole.clone(), from).at;
+                let middle = |at: i32, full: u32, now: u32| at + (full as i32 - now as i32) / 2;
+                let at =
+                    (middle(rest.0, whole.width, sprite.width), middle(rest.1, whole.height, sprite.height));
+                self.film.plan(Face { from, sprite: Arc::new(sprite), at });
+            }
+            Job::Mixed { from, before, after, share } => {
+                let mix =
+                    |a: u8, b: u8| ((u16::from(a) * (256 - share) + u16::from(b) * share + 128) >> 8) as u8;
+                if let Some(sprite) = before.mixed(&after, mix) {
+                    self.film.plan(self.faced(easel, Arc::new(sprite), from));
+                }
+            }
+            Job::Round { mut faces, each_nanos, count, step_ms } => {
+                let phase = Phase::Loop(faces.len() as u32 * step_ms);
+                let content = Content { phase, ..self.content.clone() };
+                let base = easel.studio.card(&content, scale, easel.format)?;
+                faces.push(self.face(easel, &base, MediaTime::ZERO));
+                if faces.len() as u32 >= count {
+                    let from = self.film.last().map_or(self.first_frame, |last| last.from);
+                    self.film.go_round(Round { from, each_nanos, faces: Arc::new(faces) });
+                } else {
+                    self.jobs.push_front(Job::Round { faces, each_nanos, count, step_ms });
+                }
+            }
+        }
+        Ok(true)
+    }
+
+    /// Whether the seconds of its countdown have to be drawn further.
+    pub(super) fn wants_seconds(&self, now: MediaTime) -> bool {
+        self.countdown_end.is_some_and(|end| {
+            self.covered < end && self.covered.since(now) < AHEAD_NANOS && self.jobs.is_empty()
+        })
+    }
+
+    /// When its next second has to be drawn.
+    pub(super) fn wakes(&self) -> Option<MediaTime> {
+        let end = self.countdown_end?;
+        (self.covered < end).then(|| self.covered.offset(-AHEAD_NANOS))
+    }
+
+    /// Plans the next second: the digit changes on the frame nearest to it. `content` is the card's at that
+    /// moment.
+    pub(super) fn plan_second(
+        &mut self,
+        easel: &Easel,
+        content: impl FnOnce(MediaTime) -> Option<Content>,
+    ) -> Result<(), raster::Error> {
+        let Some(end) = self.countdown_end else { return Ok(()) };
+        let half = easel.frame_nanos() / 2;
+        let left = content::seconds_left(end, self.covered.offset(half));
+        let next = end.offset(-(left.saturating_sub(1) as i64) * 1_000_000_000);
+        let from = easel.nearest(next);
+        self.covered = from.max(self.covered.offset(1));
+        let Some(content) = content(next) else { return Ok(()) };
+        if content != self.content {
+            let base = easel.studio.card(&content, easel.scale(&self.card), easel.format)?;
+            self.film.plan(self.face(easel, &base, from));
+            (self.content, self.base) = (content, base);
+        }
+        Ok(())
+    }
+
+    /// Begins to draw what calls for attention, once all else is drawn.
+    pub(super) fn begin_round(&mut self, easel: &Easel) -> bool {
+        if self.has_round || self.animation.loop_ms == 0 || !self.jobs.is_empty() {
+            return false;
+        }
+        self.has_round = true;
+        let frame = easel.frame_nanos() as u64;
+        let frames = (u64::from(self.animation.loop_ms) * 1_000_000 / frame.max(1)).max(1) as u32;
+        let each = frames.div_ceil(MOST_ROUND);
+        let count = frames / each;
+        let each_nanos = frame * u64::from(each);
+        let step_ms = (each_nanos / 1_000_000) as u32;
+        self.jobs.push_back(Job::Round { faces: Vec::new(), each_nanos, count, step_ms });
+        true
+    }
+
+    /// Rests in another slot, size or place from now on.
+    pub(super) fn replace(&mut self, easel: &Easel, from: MediaTime) {
+        self.jobs.clear();
+        self.has_round = false;
+        self.film.cut_to(self.face(easel, &self.base, from));
+    }
+
+    pub(super) fn has_gone(&self, now: MediaTime) -> bool {
+        animate::has_gone(self.times, &self.moves, now)
+    }
+
+    /// As the element blends it.
+    pub(super) fn layer(&mut self, now: MediaTime) -> Layer {
+        self.film.trim(now);
+        Layer {
+            id: self.airing.id.clone(),
+            film: self.film.clone(),
+            crawl: self.crawl.clone(),
+            times: self.times,
+            moves: self.moves,
+        }
+    }
+}
+
+/// One plane in another size, bilinear over its area.
+fn resize(data: &[u8], from: (usize, usize), to: (usize, usize)) -> Vec<u8> {
+    use fast_image_resize::images::{Image, ImageRef};
+    use fast_image_resize::{FilterType, PixelType, ResizeAlg, ResizeOptions, Resizer};
+    let options = ResizeOptions::new().resize_alg(ResizeAlg::Convolution(FilterType::Bilinear));
+    let mut into = Image::new(to.0 as u32, to.1 as u32, PixelType::U8);
+    if let Ok(source) = ImageRef::new(from.0 as u32, from.1 as u32, data, PixelType::U8) {
+        let _ = Resizer::new().resize(&source, &mut into, &options); // both have one byte a pixel
+    }
+    into.into_vec()
+}
