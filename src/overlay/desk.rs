@@ -68,6 +68,7 @@ struct Work {
     /// The revision shown before, nothing at the start.
     seen: Option<u64>,
     rev: u64,
+    due: MediaTime,
     failed: Vec<CardProblem>,
     prepared: usize,
 }
@@ -182,6 +183,8 @@ impl Desk {
                 }
             }
         }
+        // Drawing may have taken longer than to the next frame.
+        work.due = if seen.is_some() { self.next_frame() } else { MediaTime::ZERO };
         // What could not be drawn is not claimed to be in the picture.
         work.rev = if is_drawn { state.rev } else { seen.unwrap_or_default() };
         work.seen = Some(state.rev);
@@ -418,7 +421,7 @@ impl Desk {
         work.items.sort_by_key(|item| item.card.z.unwrap_or_else(|| place::height(item.airing.slot)));
         // A second ago: the programme may be late.
         let layers = work.items.iter_mut().map(|item| item.layer(now.offset(-1_000_000_000))).collect();
-        self.board.set(Scene { rev: work.rev, layers });
+        self.board.set(Scene { rev: work.rev, due: work.due, layers });
     }
 
     /// What producers should know of the cards on air.

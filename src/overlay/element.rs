@@ -90,6 +90,8 @@ impl Crawl {
 pub struct Scene {
     /// The revision of the state that it shows.
     pub rev: u64,
+    /// From this time on: a programme that is late shows older states until then.
+    pub due: MediaTime,
     /// Bottom first.
     pub layers: Vec<Layer>,
 }
@@ -139,11 +141,13 @@ impl Board {
         *self.format.borrow()
     }
 
-    fn note(&self, rev: u64, frame: MediaTime) {
+    /// A frame shows `scene`; what is not due yet is not in the picture yet.
+    fn note(&self, scene: &Scene, frame: MediaTime) {
+        let has_come = |layer: &Layer| layer.times.enter.is_none_or(|enter| enter <= frame);
         self.drawn.send_if_modified(|drawn| {
-            let is_new = drawn.rev != rev;
+            let is_new = drawn.rev != scene.rev && scene.due <= frame && scene.layers.iter().all(has_come);
             if is_new {
-                *drawn = Drawn { rev, first_frame: frame };
+                *drawn = Drawn { rev: scene.rev, first_frame: frame };
             }
             is_new
         });
@@ -294,10 +298,7 @@ mod imp {
                     }
                 }
             }
-            // A card whose time has not come is not in the picture yet.
-            if scene.layers.iter().all(|layer| layer.times.enter.is_none_or(|enter| enter <= now)) {
-                board.note(scene.rev, now);
-            }
+            board.note(&scene, now);
             Ok(gst::FlowSuccess::Ok)
         }
 
@@ -307,7 +308,7 @@ mod imp {
         ) -> Result<gst::FlowSuccess, gst::FlowError> {
             if let Some(board) = self.board() {
                 let now = MediaTime(frame.buffer().pts().map_or(0, gst::ClockTime::nseconds));
-                board.note(board.scene().rev, now);
+                board.note(&board.scene(), now);
             }
             Ok(gst::FlowSuccess::Ok)
         }

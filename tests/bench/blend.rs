@@ -87,7 +87,7 @@ fn ours(cards: usize, is_glass: bool) -> f64 {
         Layer { id: String::new(), film, crawl: None, times: Times::default(), moves: Moves::cut() }
     };
     let board = Arc::new(Board::default());
-    board.set(Scene { rev: 1, layers: (0..cards).map(layer).collect() });
+    board.set(Scene { rev: 1, due: MediaTime::ZERO, layers: (0..cards).map(layer).collect() });
     through("! vitrineoverlay name=overlay", |pipeline| {
         pipeline.by_name("overlay").unwrap().downcast::<VitrineOverlay>().unwrap().set_board(board);
     })

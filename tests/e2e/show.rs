@@ -175,3 +175,28 @@ fn products_are_imported_with_their_pictures_and_mistakes_are_reported() {
     assert!(state["products"]["a"]["image"].is_string() && state["products"]["b"]["image"].is_null());
     assert_eq!(state["cards"]["a"]["sku"], "a");
 }
+
+#[test]
+fn a_price_turns_into_its_place_and_then_stands_still() {
+    let server = Server::start();
+    server.product("cup", 8900);
+    let mut control = Control::connect(&server);
+    let rev = control.request("ShowCard", &json!({ "cardId": "cup", "skipAnimation": true }))["rev"].clone();
+    let drawn = |control: &mut Control, rev: &Value| {
+        let status =
+            control.event("ChannelStatusChanged", |status| status["drawnRev"].as_u64() >= rev.as_u64());
+        (status["drawnMs"].as_u64().unwrap() * 30).div_ceil(1000)
+    };
+    drawn(&mut control, &rev);
+    let rev = control.request("SetPrice", &json!({ "sku": "cup", "priceMinor": 1100 }))["rev"].clone();
+    let first = drawn(&mut control, &rev);
+    let (_, _, width, height) = PRICE;
+    let mut frames = Vec::new();
+    for segment in first / 60..=first / 60 + 1 {
+        frames.extend(server.frames(segment, &price_crop(), (width * height) as usize));
+    }
+    let at = |n: u64| &frames[(n % 60) as usize + ((n / 60 - first / 60) * 60) as usize];
+    let moves: Vec<bool> = (first..first + 20).map(|n| difference(at(n), at(n + 1)) > 1.0).collect();
+    assert!(moves[1..9].iter().all(|moves| *moves), "it turns for 0.4 s: {moves:?}");
+    assert!(moves[13..].iter().all(|moves| !moves), "then it stands: {moves:?}");
+}
