@@ -6,9 +6,10 @@
 //! - [`perform`]: asks the director
 //! - [`socket`], [`http`]: the doors
 //! - [`metrics`]: for Prometheus
-//! - [`import`]: products from the data directory
+//! - [`import`]: products from the data directory; `fetch`: their pictures from the web
 
 pub mod error;
+mod fetch;
 pub mod http;
 pub mod import;
 pub mod message;

@@ -5,6 +5,7 @@
 //! cannot be decoded ends this decoder and nothing else; sound that cannot is left out, and said.
 
 mod format;
+pub mod still;
 
 use std::path::PathBuf;
 use std::sync::Arc;

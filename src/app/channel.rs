@@ -3,6 +3,7 @@
 //! Each pipeline is a failure domain. A publisher's decoder ends with its publisher; an encoder that fails or
 //! sticks is dropped and built anew while the programme's clock goes on.
 
+mod codes;
 mod encoding;
 mod slates;
 mod switch;
@@ -22,7 +23,7 @@ use crate::config::{self, Config};
 use crate::control::{Painter, Painting, Subject, View};
 use crate::director::DirectorHandle;
 use crate::ingest::admission::{Presence, Reception};
-use crate::media::{CardProblem, ChannelStatus, PublisherStatus, Role, SourceStatus};
+use crate::media::{CardProblem, ChannelStatus, CodeCheck, PublisherStatus, Role, SourceStatus};
 use crate::overlay::content::Look;
 use crate::overlay::desk::{Desk, guides};
 use crate::overlay::element::{Board, Drawn};
@@ -149,7 +150,15 @@ impl Channel {
             outlet: outlet.clone(),
             live: live.clone(),
             director: director.clone(),
+            key_frames: watch::Sender::new(None),
         };
+        let codes = watch::Sender::new(Vec::new());
+        let codes_told = codes.subscribe();
+        let key_frames = encoding.key_frames.subscribe();
+        tasks.spawn(until(
+            stop.clone(),
+            codes::run(key_frames, board.clone(), config.pipelines.clone(), codes),
+        ));
         // Noted before anything is published: a crash right now must not make it again.
         director.note_segment(&channel.name, first_segment, None);
         // The first encoder is built here, so that a machine without one fails to start, in words.
@@ -178,6 +187,7 @@ impl Channel {
             progress,
             drawn: board.drawn(),
             problems: desk.problems.subscribe(),
+            codes: codes_told,
             live: live.clone(),
         };
         tasks.spawn(until(stop, follow.run()));
@@ -209,6 +219,7 @@ struct Follow {
     progress: watch::Receiver<Progress>,
     drawn: watch::Receiver<Drawn>,
     problems: watch::Receiver<Vec<CardProblem>>,
+    codes: watch::Receiver<Vec<CodeCheck>>,
     live: Arc<Live>,
 }
 
@@ -230,7 +241,7 @@ impl Follow {
                 drawn_rev: shown.rev,
                 drawn_ms: shown.first_frame.as_millis(),
                 card_problems: self.problems.borrow_and_update().clone(),
-                codes: Vec::new(),
+                codes: self.codes.borrow_and_update().clone(),
             });
             let has_ended = tokio::select! {
                 _ = every.tick() => false,
@@ -238,6 +249,7 @@ impl Follow {
                 changed = self.source.changed() => changed.is_err(),
                 changed = self.drawn.changed() => changed.is_err(),
                 changed = self.problems.changed() => changed.is_err(),
+                changed = self.codes.changed() => changed.is_err(),
                 changed = self.progress.wait_for(|progress| progress.showing != now.showing) => changed.is_err(),
             };
             if has_ended {

@@ -50,7 +50,13 @@ pub fn run(config: &Config) -> bool {
     }
     say(true, true, gst::version_string().to_string());
     let decoders = decode::pipelines().map(|name| (name, name == "decode_h264" || name == "decode_aac"));
-    let others = [("programme", true), ("demux_ts", true), ("pull", false), ("demo_host", false)];
+    let others = [
+        ("programme", true),
+        ("demux_ts", true),
+        ("check_code", false),
+        ("pull", false),
+        ("demo_host", false),
+    ];
     for (name, is_needed) in decoders.into_iter().chain(others) {
         match Description::load(name, config.pipelines.as_deref()) {
             Err(error) => say(false, is_needed, error.to_string()),

@@ -1,22 +1,20 @@
 //! Products from `DATA_DIR/import/products.json`: a list in the API's own words, pictures by path or address.
 //!
-//! The file is the server owner's own, so addresses in it are fetched; with limits on time and bytes. A row
+//! Addresses are fetched from hosts that the configuration names, with limits on time and bytes. A row
 //! with a mistake is reported by number and left out; the others are taken. A picture that cannot be had
 //! leaves the product with a placeholder and a line in the report.
 
 use std::io::Read;
 use std::path::{Component, Path, PathBuf};
-use std::time::Duration;
 
 use serde::Serialize;
 use serde_json::Value;
 
-use super::{Doors, message};
+use super::{Doors, fetch, message};
 use crate::director::Order;
 use crate::state::{Card, Command};
 use crate::store::pictures::MOST_BYTES;
 
-const FETCH_LIMIT: Duration = Duration::from_secs(15);
 const MOST_FILE: u64 = 16 * 1024 * 1024;
 
 /// What an import did.
@@ -107,8 +105,9 @@ async fn take(doors: &Doors, mut row: Value) -> Result<Option<String>, String> {
     product.image = doors.director.state().products.get(&product.sku).and_then(|known| known.image.clone());
     if let Some(source) = source {
         let (pictures, directory) = (doors.pictures.clone(), doors.import_dir.clone());
+        let hosts = doors.picture_hosts.clone();
         let added = tokio::task::spawn_blocking(move || {
-            let bytes = fetch(&directory, &source)?;
+            let bytes = bytes_of(&directory, &source, &hosts)?;
             pictures.add(&bytes).map_err(|error| format!("{source}: {error}"))
         });
         match added.await {
@@ -126,23 +125,19 @@ async fn take(doors: &Doors, mut row: Value) -> Result<Option<String>, String> {
     Ok(problem)
 }
 
-fn fetch(directory: &Path, source: &str) -> Result<Vec<u8>, String> {
-    let mut bytes = Vec::new();
+fn bytes_of(directory: &Path, source: &str, hosts: &[String]) -> Result<Vec<u8>, String> {
     let failed = |error: &dyn std::fmt::Display| format!("{source}: {error}");
     if source.starts_with("http://") || source.starts_with("https://") {
-        let agent = ureq::Agent::config_builder().timeout_global(Some(FETCH_LIMIT)).build().new_agent();
-        let mut response = agent.get(source).call().map_err(|error| failed(&error))?;
-        let body = response.body_mut().as_reader();
-        body.take(MOST_BYTES as u64 + 1).read_to_end(&mut bytes).map_err(|error| failed(&error))?;
-    } else {
-        let path = Path::new(source);
-        // Inside the directory only: a list from elsewhere must not read the server's other files.
-        if path.components().any(|part| !matches!(part, Component::Normal(_) | Component::CurDir)) {
-            return Err(failed(&"a path inside the import directory is wanted"));
-        }
-        let file = std::fs::File::open(directory.join(path)).map_err(|error| failed(&error))?;
-        file.take(MOST_BYTES as u64 + 1).read_to_end(&mut bytes).map_err(|error| failed(&error))?;
+        return fetch::fetch(source, hosts).map_err(|error| failed(&error));
     }
+    let path = Path::new(source);
+    // Inside the directory only: a list from elsewhere must not read the server's other files.
+    if path.components().any(|part| !matches!(part, Component::Normal(_) | Component::CurDir)) {
+        return Err(failed(&"a path inside the import directory is wanted"));
+    }
+    let file = std::fs::File::open(directory.join(path)).map_err(|error| failed(&error))?;
+    let mut bytes = Vec::new();
+    file.take(MOST_BYTES as u64 + 1).read_to_end(&mut bytes).map_err(|error| failed(&error))?;
     Ok(bytes)
 }
 
@@ -153,7 +148,7 @@ mod tests {
     #[test]
     fn a_path_cannot_leave_the_directory() {
         for source in ["../secret.png", "/etc/passwd", "a/../../b"] {
-            assert!(fetch(Path::new("/tmp"), source).unwrap_err().contains("inside"), "{source}");
+            assert!(bytes_of(Path::new("/tmp"), source, &[]).unwrap_err().contains("inside"), "{source}");
         }
     }
 }

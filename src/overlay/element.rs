@@ -46,6 +46,28 @@ pub struct Layer {
     pub times: Times,
     /// How it comes and goes.
     pub moves: Moves,
+    /// The QR in it.
+    pub code: Option<Code>,
+}
+
+/// A QR that is on air.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Code {
+    /// The card that shows it.
+    pub card_id: String,
+    /// What it says.
+    pub text: String,
+}
+
+impl Scene {
+    /// The codes that stand still in the frame at `now`.
+    pub fn codes_at(&self, now: MediaTime) -> Vec<Code> {
+        let stands = |layer: &&Layer| {
+            let has_come = layer.times.enter.is_none_or(|enter| enter.offset(layer.moves.enter_nanos) <= now);
+            has_come && layer.times.leave.is_none_or(|leave| leave > now)
+        };
+        self.layers.iter().filter(stands).filter_map(|layer| layer.code.clone()).collect()
+    }
 }
 
 impl Layer {

@@ -102,6 +102,15 @@ pub fn read(grey: &[u8], width: usize, height: usize) -> Vec<String> {
     image.detect_grids().iter().filter_map(|grid| grid.decode().ok().map(|(_, text)| text)).collect()
 }
 
+/// The same from a picture that is shown `rows` high.
+pub fn read_at(grey: &[u8], width: usize, height: usize, rows: usize) -> Vec<String> {
+    if rows >= height || height == 0 {
+        return read(grey, width, height);
+    }
+    let columns = (width * rows).div_ceil(height);
+    read(&super::sprite::resize(grey, (width, height), (columns, rows)), columns, rows)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -251,6 +251,18 @@ impl Row {
     }
 }
 
+/// Samples in another size, bilinear over their area.
+pub fn resize(data: &[u8], from: (usize, usize), to: (usize, usize)) -> Vec<u8> {
+    use fast_image_resize::images::{Image, ImageRef};
+    use fast_image_resize::{FilterType, PixelType, ResizeAlg, ResizeOptions, Resizer};
+    let options = ResizeOptions::new().resize_alg(ResizeAlg::Convolution(FilterType::Bilinear));
+    let mut into = Image::new(to.0 as u32, to.1 as u32, PixelType::U8);
+    if let Ok(source) = ImageRef::new(from.0 as u32, from.1 as u32, data, PixelType::U8) {
+        let _ = Resizer::new().resize(&source, &mut into, &options); // both have one byte a pixel
+    }
+    into.into_vec()
+}
+
 fn div_255(value: u32) -> u8 {
     ((value + 127) / 255) as u8
 }

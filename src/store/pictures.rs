@@ -7,13 +7,18 @@ use std::fmt::Write;
 use std::io::Cursor;
 use std::path::{Path, PathBuf};
 
-use image::{ImageReader, Limits, imageops::FilterType};
+use fast_image_resize::images::Image;
+use fast_image_resize::{PixelType, Resizer};
+use image::{ImageReader, Limits, RgbaImage};
+use moxcms::{ColorProfile, Layout, TransformOptions};
 use sha2::{Digest, Sha256};
 
 /// The most bytes of a picture from outside.
 pub const MOST_BYTES: usize = 16 * 1024 * 1024;
 /// The most pixels a side of a picture from outside.
 const MOST_SIDE: u32 = 10_000;
+/// The most pixels of a picture from outside; this bounds the time that it takes, too (2 s on a slow machine).
+const MOST_PIXELS: u64 = 40_000_000;
 /// The longest side that is kept; a card shows a few hundred pixels.
 const LONGEST: u32 = 800;
 
@@ -99,14 +104,53 @@ fn decode(bytes: &[u8]) -> Result<image::DynamicImage, Error> {
     limits.max_alloc = Some(256 * 1024 * 1024);
     reader.limits(limits);
     let mut decoder = reader.into_decoder().map_err(unreadable)?;
+    let (width, height) = image::ImageDecoder::dimensions(&decoder);
+    if u64::from(width) * u64::from(height) > MOST_PIXELS {
+        return Err(Error::Unreadable(format!("{width} x {height} pixels; at most {MOST_PIXELS} are taken")));
+    }
+    let profile = image::ImageDecoder::icc_profile(&mut decoder).ok().flatten();
     // Phones write the picture lying down and say so in EXIF.
     let orientation = image::ImageDecoder::orientation(&mut decoder).map_err(unreadable)?;
     let mut picture = image::DynamicImage::from_decoder(decoder).map_err(unreadable)?;
     picture.apply_orientation(orientation);
-    if picture.width().max(picture.height()) > LONGEST {
-        picture = picture.resize(LONGEST, LONGEST, FilterType::Lanczos3);
+    let mut picture = picture.into_rgba8();
+    if let Some(profile) = profile {
+        to_srgb(&mut picture, &profile);
     }
-    Ok(picture.into_rgba8().into())
+    Ok(smaller(picture).into())
+}
+
+/// Brings colours of another profile (cameras' Adobe RGB, phones' Display P3) to sRGB. A profile that cannot be
+/// used leaves them as they are, as browsers do.
+fn to_srgb(picture: &mut RgbaImage, profile: &[u8]) {
+    let Ok(profile) = ColorProfile::new_from_slice(profile) else { return };
+    let options = TransformOptions::default();
+    let Ok(transform) =
+        profile.create_transform_8bit(Layout::Rgba, &ColorProfile::new_srgb(), Layout::Rgba, options)
+    else {
+        return;
+    };
+    let mut converted = vec![0; picture.as_raw().len()];
+    if transform.transform(picture.as_raw(), &mut converted).is_ok() {
+        picture.copy_from_slice(&converted);
+    }
+}
+
+/// At most [`LONGEST`] pixels a side.
+fn smaller(picture: RgbaImage) -> RgbaImage {
+    let (width, height) = picture.dimensions();
+    let longest = width.max(height);
+    if longest <= LONGEST {
+        return picture;
+    }
+    let to = |side: u32| (u64::from(side) * u64::from(LONGEST) / u64::from(longest)).max(1) as u32;
+    let mut into = Image::new(to(width), to(height), PixelType::U8x4);
+    let from = Image::from_vec_u8(width, height, picture.into_raw(), PixelType::U8x4);
+    // Lanczos over premultiplied pixels; four bytes a pixel on both sides, so neither can fail.
+    if let Ok(from) = from {
+        let _ = Resizer::new().resize(&from, &mut into, None);
+    }
+    RgbaImage::from_raw(to(width), to(height), into.into_vec()).unwrap_or_default()
 }
 
 #[cfg(test)]
@@ -156,6 +200,39 @@ mod tests {
         bomb[16..24].copy_from_slice(&[0, 0, 0xea, 0x60, 0, 0, 0xea, 0x60]);
         assert!(pictures.add(&bomb).is_err());
         std::fs::remove_dir_all(path).unwrap();
+    }
+
+    #[test]
+    fn colours_of_a_camera_come_out_as_srgb() {
+        let encoded = |profile: Option<Vec<u8>>| {
+            use image::ImageEncoder;
+            let mut out = Vec::new();
+            let mut encoder = image::codecs::png::PngEncoder::new(&mut out);
+            if let Some(profile) = profile {
+                encoder.set_icc_profile(profile).unwrap();
+            }
+            let pixels = [200, 40, 40].repeat(16);
+            encoder.write_image(&pixels, 4, 4, image::ExtendedColorType::Rgb8).unwrap();
+            decode(&out).unwrap().into_rgba8().get_pixel(1, 1).0
+        };
+        assert_eq!(encoded(None), [200, 40, 40, 255]);
+        assert_eq!(encoded(Some(b"no profile".to_vec())), [200, 40, 40, 255]);
+        let wide = encoded(Some(ColorProfile::new_display_p3().encode().unwrap()));
+        assert!(wide[0] > 208 && wide[1] < 36, "the same numbers mean a stronger red: {wide:?}");
+    }
+
+    #[test]
+    fn a_picture_keeps_its_alpha_and_a_gif_gives_its_first_frame() {
+        let mut out = Cursor::new(Vec::new());
+        let half = image::RgbaImage::from_pixel(4, 4, image::Rgba([10, 200, 10, 128]));
+        half.write_to(&mut out, image::ImageFormat::WebP).unwrap();
+        assert_eq!(decode(out.get_ref()).unwrap().into_rgba8().get_pixel(0, 0).0, [10, 200, 10, 128]);
+        let frame = |grey: u8| {
+            image::Frame::new(image::RgbaImage::from_pixel(4, 4, image::Rgba([grey, grey, grey, 255])))
+        };
+        let mut gif = Vec::new();
+        image::codecs::gif::GifEncoder::new(&mut gif).encode_frames([frame(0), frame(255)]).unwrap();
+        assert_eq!(decode(&gif).unwrap().into_rgba8().get_pixel(0, 0).0[0], 0);
     }
 
     #[test]

@@ -84,7 +84,14 @@ fn ours(cards: usize, is_glass: bool) -> f64 {
     let layer = |n: usize| {
         let mut film = Film::default();
         film.plan(Face { from: MediaTime::ZERO, sprite: sprite.clone(), at: place(n) });
-        Layer { id: String::new(), film, crawl: None, times: Times::default(), moves: Moves::cut() }
+        Layer {
+            id: String::new(),
+            film,
+            crawl: None,
+            times: Times::default(),
+            moves: Moves::cut(),
+            code: None,
+        }
     };
     let board = Arc::new(Board::default());
     board.set(Scene { rev: 1, due: MediaTime::ZERO, layers: (0..cards).map(layer).collect() });

@@ -8,10 +8,11 @@ use bytes::Bytes;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
+use super::codes::KeyFrame;
 use crate::config;
 use crate::director::DirectorHandle;
 use crate::encode::Encoder;
-use crate::media::{Kind, Packet, Showing};
+use crate::media::{Format, Kind, Packet, Showing};
 use crate::overlay::element::{Board, VitrineOverlay};
 use crate::package::grid::Grid;
 use crate::package::playlist::{Multivariant, multivariant};
@@ -36,6 +37,8 @@ pub(super) struct Encoding {
     pub(super) outlet: Outlet,
     pub(super) live: Arc<Live>,
     pub(super) director: DirectorHandle,
+    /// The newest key frame, for those who look at what viewers get.
+    pub(super) key_frames: watch::Sender<Option<KeyFrame>>,
 }
 
 impl Encoding {
@@ -122,6 +125,7 @@ struct Packager<'a> {
     encoding: &'a Encoding,
     segmenters: [Segmenter; 2],
     codecs: [Option<String>; 2],
+    video: Option<Format>,
     /// Whether the sound encoder's first block has come: it holds nothing of the programme.
     is_primed: bool,
 }
@@ -130,12 +134,19 @@ impl<'a> Packager<'a> {
     fn new(encoding: &'a Encoding) -> Self {
         let segmenter = |kind| Segmenter::new(kind, encoding.grid);
         let segmenters = [segmenter(Kind::Video), segmenter(Kind::Audio)];
-        Self { encoding, segmenters, codecs: [None, None], is_primed: false }
+        Self { encoding, segmenters, codecs: [None, None], video: None, is_primed: false }
     }
 
     fn take(&mut self, packet: Packet, showing: Showing) -> Result<(), package::Error> {
         match packet {
-            Packet::Format(format) => self.configure(format.codec.kind(), &format.config),
+            Packet::Format(format) => {
+                let kind = format.codec.kind();
+                self.configure(kind, &format.config)?;
+                if kind == Kind::Video {
+                    self.video = Some(format);
+                }
+                Ok(())
+            }
             Packet::Unit(unit) => {
                 let track = usize::from(unit.kind == Kind::Audio);
                 if self.codecs[track].is_none() {
@@ -143,6 +154,16 @@ impl<'a> Packager<'a> {
                 }
                 if unit.kind == Kind::Audio && !std::mem::replace(&mut self.is_primed, true) {
                     return Ok(());
+                }
+                if let Some(format) =
+                    self.video.as_ref().filter(|_| unit.kind == Kind::Video && unit.is_keyframe)
+                {
+                    let (time, format) = (unit.pts, format.clone());
+                    self.encoding.key_frames.send_replace(Some(KeyFrame {
+                        time,
+                        format,
+                        data: unit.data.clone(),
+                    }));
                 }
                 for part in self.segmenters[track].push(&unit)? {
                     if part.is_last && part.kind == Kind::Video {

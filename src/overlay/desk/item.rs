@@ -8,10 +8,10 @@ use crate::media::Canvas;
 use crate::overlay::animate::{self, Moves, Times};
 use crate::overlay::colour::Format;
 use crate::overlay::content::{self, Content, Phase, Roll};
-use crate::overlay::element::{Crawl, Layer};
+use crate::overlay::element::{Code, Crawl, Layer};
 use crate::overlay::film::{Face, Film, Round};
 use crate::overlay::raster;
-use crate::overlay::sprite::Sprite;
+use crate::overlay::sprite::{Sprite, resize};
 use crate::overlay::studio::{Base, Studio};
 use crate::overlay::template::manifest::Animation;
 use crate::state::{Airing, Card, Transition};
@@ -433,18 +433,7 @@ impl Item {
             crawl: self.crawl.clone(),
             times: self.times,
             moves: self.moves,
+            code: self.base.code.map(|_| Code { card_id: self.card.id.clone(), text: self.link.clone() }),
         }
     }
-}
-
-/// One plane in another size, bilinear over its area.
-fn resize(data: &[u8], from: (usize, usize), to: (usize, usize)) -> Vec<u8> {
-    use fast_image_resize::images::{Image, ImageRef};
-    use fast_image_resize::{FilterType, PixelType, ResizeAlg, ResizeOptions, Resizer};
-    let options = ResizeOptions::new().resize_alg(ResizeAlg::Convolution(FilterType::Bilinear));
-    let mut into = Image::new(to.0 as u32, to.1 as u32, PixelType::U8);
-    if let Ok(source) = ImageRef::new(from.0 as u32, from.1 as u32, data, PixelType::U8) {
-        let _ = Resizer::new().resize(&source, &mut into, &options); // both have one byte a pixel
-    }
-    into.into_vec()
 }
