@@ -5,7 +5,7 @@ set -eu
 
 build="build-essential pkg-config clang libgstreamer1.0-dev libgstreamer-plugins-base1.0-dev libsrt-gnutls-dev"
 run="gstreamer1.0-plugins-base gstreamer1.0-plugins-good gstreamer1.0-plugins-bad gstreamer1.0-plugins-ugly gstreamer1.0-libav gstreamer1.0-x fonts-noto-core fonts-noto-cjk fonts-noto-color-emoji"
-tests="gstreamer1.0-tools ffmpeg zbar-tools python3 srt-tools iproute2 nginx-light libnginx-mod-rtmp gir1.2-gst-rtsp-server-1.0 python3-gi"
+tests="gstreamer1.0-tools ffmpeg zbar-tools python3 srt-tools iproute2 nginx-light libnginx-mod-rtmp gir1.2-gst-rtsp-server-1.0 python3-gi valgrind"
 
 want="$build"
 [ "$1" = build ] || want="$want $run"

@@ -192,7 +192,11 @@ pub fn start(
         .name("director".into())
         .spawn(move || {
             while let Some(request) = inbox.blocking_recv() {
-                director.handle(request);
+                // A command that upsets the rules must not end the show: nothing is changed before it is saved.
+                let handle = std::panic::AssertUnwindSafe(|| director.handle(request));
+                if std::panic::catch_unwind(handle).is_err() {
+                    tracing::error!("a command failed inside; the state stays as it was");
+                }
             }
         })
         .map_err(|source| store::Error::Directory { path: "the director's thread".into(), source })?;

@@ -72,11 +72,15 @@ impl WallTime {
         let (clock, zone) = rest.split_at(zone_at);
         let (clock, fraction) = clock.split_once('.').unwrap_or((clock, "0"));
         let [hour, minute, second] = fields(clock, ':')?;
-        let millis = number(&format!("{fraction:0<3}")[..3])?;
+        let digits: Option<Vec<i64>> = fraction.chars().map(|c| c.to_digit(10).map(i64::from)).collect();
+        let millis = digits?.into_iter().chain([0, 0]).take(3).fold(0, |sum, digit| sum * 10 + digit);
         let zone_minutes = match zone {
             "Z" | "z" => 0,
             _ => {
                 let (hours, minutes) = zone.get(1..)?.split_once(':')?;
+                if hours.len() != 2 || minutes.len() != 2 {
+                    return None;
+                }
                 let offset = number(hours)? * 60 + number(minutes)?;
                 if zone.starts_with('-') { -offset } else { offset }
             }
@@ -198,9 +202,16 @@ mod tests {
         }
         assert_eq!(WallTime::parse("2026-11-22T20:00:00+08:00"), WallTime::parse("2026-11-22T12:00:00Z"));
         assert_eq!(WallTime::parse("2026-11-22T20:00:00-00:30"), WallTime::parse("2026-11-22T20:30:00Z"));
-        for text in
-            ["", "tonight", "2026-11-22", "2026-13-01T00:00:00Z", "2026-11-22T20:00Z", "2026-11-22T25:00:00Z"]
-        {
+        for text in [
+            "",
+            "tonight",
+            "2026-11-22",
+            "2026-13-01T00:00:00Z",
+            "2026-11-22T20:00Z",
+            "2026-11-22T25:00:00Z",
+            "2026-11-22T20:00:00.a€Z",
+            "2026-11-22T20:00:00+9223372036854775807:00",
+        ] {
             assert_eq!(WallTime::parse(text), None, "{text}");
         }
     }

@@ -2,11 +2,12 @@
 // event that follows does.
 import { Connection } from "./connection.js";
 import { play } from "./player.js";
+import { openCard } from "./cards.js";
 import { openEditor } from "./editor.js";
 import { drawKeys, drawPublishers, joinForms } from "./publishers.js";
 
 const $ = (id) => document.getElementById(id);
-const state = { products: {}, cards: {}, airings: [], channels: [], streamKeys: {}, sources: {} };
+const state = { products: {}, cards: {}, airings: [], channels: [], streamKeys: {}, sources: {}, templates: [], faults: [] };
 let connection, token, channel, player, digits = {}, clockOffsetMs = 0, isConnected = false;
 
 function start(password) {
@@ -53,7 +54,8 @@ function receive(name, data) {
     case "CardShown":
       state.airings = [...state.airings.filter((a) => a.id !== data.airing.id), data.airing];
       break;
-    case "CardMoved": state.airings = state.airings.map((a) => (a.id === data.airing.id ? data.airing : a)); break;
+    case "TemplatesChanged": Object.assign(state, data); previews.clear(); break;
+    case "CardMoved": case "CardStepped": state.airings = state.airings.map((a) => (a.id === data.airing.id ? data.airing : a)); break;
     case "CardHidden": state.airings = state.airings.filter((a) => a.id !== data.airing.id); break;
     case "StreamKeyChanged": state.streamKeys[data.key.id] = data.key; break;
     case "StreamKeyRevoked": delete state.streamKeys[data.keyId]; break;
@@ -109,7 +111,7 @@ async function fetchPreview(id) {
 }
 
 const onAir = () => state.airings.filter((airing) => airing.channel === channel);
-const titleOf = (card) => card.title ?? state.products[card.sku]?.title ?? card.sku;
+const titleOf = (card) => card.title ?? state.products[card.sku]?.title ?? card.data?.headline ?? card.data?.name ?? card.id;
 
 /** An element with properties and children. */
 function element(name, properties = {}, ...children) {
@@ -129,12 +131,22 @@ function cardItem(card) {
   take.dataset.card = card.id;
   take.setAttribute("aria-pressed", isOn);
   const edit = element("button", {
-    type: "button", textContent: "Edit", disabled: !isConnected,
+    type: "button", textContent: "Edit", disabled: !isConnected, hidden: !card.sku,
     onclick: () => openEditor({ card, product: state.products[card.sku], isOn, state, digits, request, upload }),
+  });
+  const design = element("button", {
+    type: "button", textContent: "Card…", disabled: !isConnected,
+    onclick: () => openCard({ card, isOn, state, channel, request, draw: drawDraft, send }),
+  });
+  const steps = state.templates.find((template) => template.id === card.template)?.steps ?? 1;
+  const airing = onAir().find((one) => one.cardId === card.id);
+  const next = element("button", {
+    type: "button", textContent: "Next step", disabled: !isConnected || !airing || airing.step >= steps, hidden: steps < 2,
+    onclick: () => ask("NextStep", { cardId: card.id, channel }),
   });
   const item = element("li", { className: isOn ? "is-on" : "" },
     image, element("div", { className: "name", textContent: titleOf(card) }),
-    element("div", { className: "row" }, take, edit));
+    element("div", { className: "row" }, take, next, edit, design));
   item.dataset.card = card.id;
   return item;
 }
@@ -147,6 +159,8 @@ function draw() {
   if (focused) $("cards").querySelector(`button[data-card="${CSS.escape(focused)}"]`)?.focus();
   drawOnAir();
   drawStatus();
+  $("faults").hidden = !state.faults.length;
+  $("faults").replaceChildren(...state.faults.map((fault) => element("li", { textContent: `Template ${fault}` })));
   drawKeys(state.streamKeys, channel, ask, isConnected);
 }
 
@@ -174,6 +188,14 @@ function drawStatus() {
   const last = status.publisher.lastEnd && `Last publisher: ${status.publisher.lastEnd}`;
   $("publisher-detail").textContent = [late, last].filter(Boolean).join(" ");
   drawPublishers(status, state.sources);
+  const name = (id) => (state.cards[id] ? titleOf(state.cards[id]) : id);
+  const notes = status.cardProblems.map((one) => element("li", { className: "bad", textContent: `${name(one.cardId)}: ${one.text}` }));
+  for (const { cardId, heights } of status.codes) {
+    const said = heights.map(({ height, isScannable }) => `${height}p: ${isScannable ? "yes" : "no"}`).join(", ");
+    const isBad = heights.some((one) => !one.isScannable);
+    notes.push(element("li", { className: isBad ? "bad" : "", textContent: `${name(cardId)}: QR scannable at ${said}` }));
+  }
+  $("card-notes").replaceChildren(...notes);
 }
 
 function say(text) {
@@ -195,9 +217,26 @@ async function upload(sku, file) {
   if (!response.ok) throw new Error((await response.json()).detail);
 }
 
+/** A card that is not saved, drawn in its place. */
+async function drawDraft(card, inChannel) {
+  const url = `/api/v1/preview?view=canvas&guides=true&channel=${encodeURIComponent(inChannel)}`;
+  const response = await fetch(url, { method: "POST", body: JSON.stringify(card), headers: { authorization: `Bearer ${token}` } });
+  if (!response.ok) throw new Error((await response.json()).detail);
+  return { url: URL.createObjectURL(await response.blob()), problems: JSON.parse(response.headers.get("vitrine-problems") ?? "[]") };
+}
+
+/** A picture for a template's field; its id. */
+async function send(file) {
+  const response = await fetch("/api/v1/pictures", { method: "POST", body: file, headers: { authorization: `Bearer ${token}` } });
+  const answer = await response.json();
+  if (!response.ok) throw new Error(answer.detail);
+  return answer.image;
+}
+
 joinForms(ask, () => channel);
 $("panic").addEventListener("click", () => ask("ClearAll", { channel }));
 $("add").addEventListener("click", () => openEditor({ state, digits, request, upload }));
+$("add-card").addEventListener("click", () => openCard({ state, channel, request, draw: drawDraft, send }));
 $("login").addEventListener("submit", (event) => { event.preventDefault(); start($("password").value); });
 setInterval(drawOnAir, 1000);
 

@@ -19,7 +19,8 @@ const MOST_REDIRECTS: usize = 3;
 /// # Errors
 /// In words, for the one who wrote the address.
 pub(super) fn fetch(address: &str, allowed: &[String]) -> Result<Vec<u8>, String> {
-    let config = ureq::Agent::config_builder().timeout_global(Some(LIMIT)).max_redirects(0).build();
+    let config =
+        ureq::Agent::config_builder().timeout_global(Some(LIMIT)).max_redirects(0).proxy(None).build();
     let agent = ureq::Agent::with_parts(config, DefaultConnector::default(), PublicOnly::default());
     let mut address = address.to_owned();
     for _ in 0..=MOST_REDIRECTS {
@@ -27,7 +28,10 @@ pub(super) fn fetch(address: &str, allowed: &[String]) -> Result<Vec<u8>, String
         let mut response = agent.get(&address).call().map_err(|error| error.to_string())?;
         if response.status().is_redirection() {
             let location = response.headers().get("location").and_then(|value| value.to_str().ok());
-            address = location.ok_or("it leads nowhere")?.to_owned();
+            let location = location.ok_or("it leads nowhere")?;
+            let is_relative = location.starts_with('/') && !location.starts_with("//");
+            address =
+                if is_relative { format!("{}{location}", origin(&address)) } else { location.to_owned() };
             continue;
         }
         let mut bytes = Vec::new();
@@ -36,6 +40,13 @@ pub(super) fn fetch(address: &str, allowed: &[String]) -> Result<Vec<u8>, String
         return Ok(bytes);
     }
     Err(format!("it leads elsewhere more than {MOST_REDIRECTS} times"))
+}
+
+/// Scheme and host of an address.
+fn origin(address: &str) -> &str {
+    let host = address.find("://").map_or(0, |at| at + 3);
+    let end = address[host..].find('/').map_or(address.len(), |at| host + at);
+    &address[..end]
 }
 
 fn check_host(address: &str, allowed: &[String]) -> Result<(), String> {
@@ -47,7 +58,7 @@ fn check_host(address: &str, allowed: &[String]) -> Result<(), String> {
     // "example.com" allows itself and what is below it.
     let is_below = |name: &String| {
         let name = name.trim_start_matches("*.").to_ascii_lowercase();
-        host == name || host.ends_with(&format!(".{name}"))
+        !name.is_empty() && (host == name || host.ends_with(&format!(".{name}")))
     };
     if allowed.iter().any(is_below) {
         return Ok(());

@@ -26,6 +26,7 @@ const MOST_BODY: usize = 256 * 1024;
 pub fn router(doors: Doors) -> Router {
     let pictures = Router::new()
         .route("/products/{sku}/image", put(put_image))
+        .route("/pictures", post(add_picture))
         .layer(DefaultBodyLimit::max(pictures::MOST_BYTES + 1024));
     let api = Router::new()
         .route("/state", get(state))
@@ -199,15 +200,23 @@ async fn put_image(State(doors): State<Doors>, Path(sku): Path<String>, body: By
     if !doors.director.state().products.contains_key(&sku) {
         return Err(Error::field(Kind::NotFound, "sku", format!("there is no product {sku:?}")));
     }
-    let pictures = doors.pictures.clone();
-    let added = tokio::task::spawn_blocking(move || pictures.add(&body)).await;
-    let image = match added {
-        Ok(Ok(image)) => image,
-        Ok(Err(error)) => return Err(Error::field(Kind::BadField, "image", error)),
-        Err(error) => return Err(Error::plain(Kind::Failed, error)),
-    };
+    let image = keep_picture(&doors, body).await?;
     let rev = doors.director.apply(Command::SetImage { sku, image: Some(image.clone()) }).await?;
     Ok(Json(json!({ "rev": rev, "image": image })))
+}
+
+/// The body is a picture's file, for a template's own field; its id.
+async fn add_picture(State(doors): State<Doors>, body: Bytes) -> Answer {
+    Ok(Json(json!({ "image": keep_picture(&doors, body).await? })))
+}
+
+async fn keep_picture(doors: &Doors, body: Bytes) -> Result<String, Error> {
+    let pictures = doors.pictures.clone();
+    match tokio::task::spawn_blocking(move || pictures.add(&body)).await {
+        Ok(Ok(image)) => Ok(image),
+        Ok(Err(error)) => Err(Error::field(Kind::BadField, "image", error)),
+        Err(error) => Err(Error::plain(Kind::Failed, error)),
+    }
 }
 
 async fn templates(State(doors): State<Doors>) -> Answer {

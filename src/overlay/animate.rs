@@ -124,6 +124,12 @@ impl Moves {
         }
     }
 
+    /// The same, but there at once.
+    #[must_use]
+    pub fn without_entrance(self) -> Self {
+        Self { enter: Transition::Cut, enter_nanos: 0, ..self }
+    }
+
     /// At once, both ways.
     pub fn cut() -> Self {
         let (enter, leave) = (Transition::Cut, Transition::Cut);

@@ -193,6 +193,16 @@ impl Content {
         self.values.get("price").and_then(|price| serde_json::from_str(price).ok())
     }
 
+    /// Every price that it shows, as written.
+    pub fn prices(&self) -> Vec<String> {
+        let own = ["price", "old_price"].iter().filter_map(|name| self.values.get(*name));
+        let own = own.filter_map(|value| serde_json::from_str(value).ok());
+        let list: Vec<Value> =
+            self.values.get("products").and_then(|list| serde_json::from_str(list).ok()).unwrap_or_default();
+        let listed = list.iter().filter_map(|product| product["price"].as_str().map(str::to_owned));
+        own.chain(listed).collect()
+    }
+
     /// Whether it differs from `other` in its product's price and nothing else but what follows from it.
     pub fn differs_in_price_only(&self, other: &Self) -> bool {
         let rest = |content: &Self| {

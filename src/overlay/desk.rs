@@ -8,6 +8,9 @@
 pub mod guides;
 mod item;
 pub mod place;
+mod preview;
+
+pub use preview::Preview;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -19,7 +22,6 @@ use super::animate::{Moves, Times};
 use super::content::{self, Content, Look, When};
 use super::element::{Board, Scene};
 use super::raster;
-use super::sprite::Rgba;
 use super::studio::Studio;
 use super::template::Design;
 use crate::media::{Canvas, CardProblem};
@@ -34,9 +36,6 @@ const CALM: Duration = Duration::from_millis(500);
 const AGAIN: Duration = Duration::from_secs(1);
 /// When nothing is to be done.
 const LONGEST_WAIT: Duration = Duration::from_hours(1);
-
-/// Where a card's QR leads when it is only looked at.
-const PREVIEW_CODE: &str = "preview0";
 
 /// What the desk of a channel works with.
 #[derive(Clone)]
@@ -74,10 +73,8 @@ struct Work {
 }
 
 /// What to do next.
-#[derive(Default)]
 enum Next {
     /// Draw on.
-    #[default]
     Now,
     /// Nothing until then.
     At(MediaTime),
@@ -94,9 +91,17 @@ impl Desk {
             let state = snapshots.borrow_and_update().clone();
             // Whatever comes within one frame is drawn together: more could not be seen.
             let pace = tokio::time::sleep(frame);
-            work = self.blocking(work, state.clone(), Self::follow).await.0;
+            let Some(((), after)) = self.blocking(work, state.clone(), Self::follow).await else {
+                // What is on air is drawn anew, without entering again.
+                work = Work::default();
+                continue;
+            };
+            work = after;
             loop {
-                let (after, next) = self.blocking(work, state.clone(), Self::tend).await;
+                let Some((next, after)) = self.blocking(work, state.clone(), Self::tend).await else {
+                    work = Work::default();
+                    break;
+                };
                 work = after;
                 let wait = match next {
                     Next::Now => Duration::ZERO,
@@ -113,7 +118,8 @@ impl Desk {
                     Some(Ok(())) => break,
                     Some(Err(_)) => return,
                     None if matches!(next, Next::Rest) => {
-                        work = self.blocking(work, state.clone(), Self::prepare).await.0;
+                        let prepared = self.blocking(work, state.clone(), Self::prepare).await;
+                        work = prepared.map_or_else(Work::default, |((), after)| after);
                     }
                     None => {}
                 }
@@ -122,25 +128,24 @@ impl Desk {
         }
     }
 
-    /// Runs one piece of work where it may take milliseconds: not on a tokio worker.
-    async fn blocking<T: Default + Send + 'static>(
+    /// Runs one piece of work where it may take milliseconds: not on a tokio worker. Nothing when it panicked.
+    async fn blocking<T: Send + 'static>(
         &self,
         mut work: Work,
         state: Arc<State>,
         piece: fn(&Self, &mut Work, &State) -> T,
-    ) -> (Work, T) {
+    ) -> Option<(T, Work)> {
         let desk = self.clone();
         let done = tokio::task::spawn_blocking(move || {
             let outcome = piece(&desk, &mut work, &state);
-            (work, outcome)
+            (outcome, work)
         });
         match done.await {
-            Ok(done) => done,
+            Ok(done) => Some(done),
             Err(error) => {
-                // What is on air is drawn anew, without entering again.
                 tracing::error!(channel = self.channel, "the overlay desk failed: {error}");
                 tokio::time::sleep(AGAIN).await;
-                (Work::default(), T::default())
+                None
             }
         }
     }
@@ -162,7 +167,9 @@ impl Desk {
         work.prepared = 0;
         work.items.retain(|item| {
             let is_on_air = on_air.iter().any(|airing| airing.id == item.airing.id);
-            !item.has_gone(now) && (is_on_air || !is_cut)
+            // One that was replaced before it came never comes.
+            let has_come = item.times.enter.is_none_or(|enter| enter <= next);
+            !item.has_gone(past(now)) && (is_on_air || (!is_cut && has_come))
         });
         for item in &mut work.items {
             let is_on_air = on_air.iter().any(|airing| airing.id == item.airing.id);
@@ -186,7 +193,9 @@ impl Desk {
         // Drawing may have taken longer than to the next frame.
         work.due = if seen.is_some() { self.next_frame() } else { MediaTime::ZERO };
         // What could not be drawn is not claimed to be in the picture.
-        work.rev = if is_drawn { state.rev } else { seen.unwrap_or_default() };
+        if is_drawn {
+            work.rev = state.rev;
+        }
         work.seen = Some(state.rev);
         self.show(work);
         self.tell(work);
@@ -201,7 +210,10 @@ impl Desk {
         is_cut: bool,
     ) -> Result<(), raster::Error> {
         let Some(card) = state.cards.get(&airing.card_id) else { return Ok(()) };
-        let design = self.studio.design(&card.template)?;
+        // A template that is gone from the folder stays with the card that is on air with it.
+        let known =
+            work.items.iter().find(|item| item.airing.id == airing.id).map(|item| item.design.clone());
+        let design = self.studio.design(&card.template).or_else(|error| known.ok_or(error))?;
         let easel = self.easel();
         let next = self.next_frame();
         if let Some(at) = work.items.iter().position(|item| item.airing.id == airing.id) {
@@ -210,7 +222,7 @@ impl Desk {
                 // The encoder was built anew for other frames: everything is drawn again.
                 let first = item.first_frame;
                 work.items.remove(at);
-                return self.begin(work, &design, (airing, card), state, (None, first));
+                return self.begin(work, &design, (airing, card), state, (None, first, true));
             }
             let when = When {
                 airing: Some(airing),
@@ -222,14 +234,22 @@ impl Desk {
             let is_elsewhere = item.airing.slot != airing.slot
                 || item.card.position != card.position
                 || item.card.scale != card.scale;
-            (item.airing, item.card) = (airing.clone(), card.clone());
+            let slot = airing.slot;
+            (item.airing, item.card, item.design) = (airing.clone(), card.clone(), design.clone());
             item.countdown_end = content::countdown_end(&design, card, &when);
-            let is_same = same_but_for_time(&item.content, &content);
-            if !is_same {
-                item.change(&easel, content, is_cut, next)?;
-            } else if is_elsewhere {
-                item.base = easel.studio.card(&content, easel.scale(card), easel.format)?;
-                item.replace(&easel, next);
+            if (is_elsewhere || !same_but_for_time(&item.content, &content))
+                && let Err(error) = item.change(&easel, content, is_cut || is_elsewhere, next)
+            {
+                // Better no card than one that says what is not so any more.
+                work.items.remove(at);
+                return Err(error);
+            }
+            if is_elsewhere {
+                // It moves at once: what still leaves its new place is gone at once, too.
+                work.items.retain(|other| {
+                    let leaves = other.times.leave.is_some_and(|leave| leave <= next);
+                    other.airing.id == airing.id || other.airing.slot != slot || !leaves
+                });
             }
             return Ok(());
         }
@@ -242,22 +262,21 @@ impl Desk {
                 item.times.leave.map(|leave| easel.at_or_after(leave.offset(item.moves.leave_nanos)))
             })
             .fold(next, MediaTime::max);
-        let first_frame = if is_start { airing.since_programme } else { enter };
+        let rate = self.canvas.rate;
+        // After a restart it is as if it had come with the frame after its command.
+        let first_frame =
+            if is_start { rate.time_of(rate.frame_at(airing.since_programme) + 1) } else { enter };
         let times = (!is_start).then_some(enter);
-        self.begin(work, &design, (airing, card), state, (times, first_frame))?;
-        if is_cut && let Some(item) = work.items.last_mut() {
-            (item.times.enter, item.moves) = (Some(next), Moves::cut());
-        }
-        Ok(())
+        self.begin(work, &design, (airing, card), state, (times, first_frame, is_cut))
     }
 
     fn begin(
         &self,
         work: &mut Work,
-        design: &Design,
+        design: &Arc<Design>,
         (airing, card): (&Airing, &Card),
         state: &State,
-        (enter, first_frame): (Option<MediaTime>, MediaTime),
+        (enter, first_frame, is_cut): (Option<MediaTime>, MediaTime, bool),
     ) -> Result<(), raster::Error> {
         let easel = self.easel();
         let now = enter.unwrap_or_else(|| self.next_frame());
@@ -266,6 +285,7 @@ impl Desk {
         let animation = design.native.animation;
         let own = (i64::from(animation.in_ms) * 1_000_000, i64::from(animation.out_ms) * 1_000_000);
         let transition = card.transition.unwrap_or_default().or(design.template.transition);
+        let moves = Moves::new(transition, airing.slot, own);
         let item = Item::new(
             &easel,
             Start {
@@ -273,9 +293,8 @@ impl Desk {
                 card: card.clone(),
                 link: self.link(&airing.code),
                 times: Times { enter, leave: airing.ends_programme.map(|ends| easel.at_or_after(ends)) },
-                moves: Moves::new(transition, airing.slot, own),
-                animation,
-                crawl_speed: design.native.crawl_speed,
+                moves: if is_cut { moves.without_entrance() } else { moves },
+                design: design.clone(),
                 first_frame,
                 countdown_end: content::countdown_end(design, card, &when),
                 content,
@@ -303,7 +322,7 @@ impl Desk {
                 Next::Now
             }
             Ok(false) => {
-                work.items.retain(|item| !item.has_gone(now));
+                work.items.retain(|item| !item.has_gone(past(now)));
                 let wakes = work.items.iter().filter_map(Item::wakes).min();
                 let goes = work.items.iter().filter_map(|item| {
                     item.times.leave.map(|leave| leave.offset(item.moves.leave_nanos + 1_000_000_000))
@@ -315,7 +334,7 @@ impl Desk {
             }
             Err(error) => {
                 tracing::error!(channel = self.channel, "a card's next picture cannot be drawn: {error}");
-                Next::Now
+                Next::At(now.offset(1_000_000_000))
             }
         }
     }
@@ -331,7 +350,7 @@ impl Desk {
             return Ok(true);
         }
         if item.wants_seconds(now) {
-            let design = self.studio.design(&item.card.template)?;
+            let design = item.design.clone();
             let (airing, card, first_frame) = (item.airing.clone(), item.card.clone(), item.first_frame);
             item.plan_second(easel, |moment| {
                 let when =
@@ -356,7 +375,7 @@ impl Desk {
             let Some(content) = self.still(&design, card, state) else { continue };
             if !self.studio.has(&content, easel.scale(card), easel.format) {
                 // A card that cannot be drawn says so when it is looked at.
-                let _ = self.studio.card(&content, easel.scale(card), easel.format);
+                let _ = self.studio.card(&design, &content, easel.scale(card), easel.format);
                 return;
             }
         }
@@ -367,44 +386,6 @@ impl Desk {
     fn content(&self, design: &Design, card: &Card, state: &State, when: &When) -> Option<Content> {
         let half = self.canvas.rate.time_of(1).0 as i64 / 2;
         Content::of(design, &self.look, card, state, &When { now: when.now.offset(half), ..*when })
-    }
-
-    /// What a card shows when it is not on air.
-    fn still(&self, design: &Design, card: &Card, state: &State) -> Option<Content> {
-        let now = self.clock.now();
-        let when = When { airing: None, first_frame: now, now, epoch: self.clock.epoch() };
-        Content::of(design, &self.look, card, state, &when)
-    }
-
-    /// Draws a card as it goes on air in this channel, with a code that leads nowhere, and where it rests.
-    ///
-    /// # Errors
-    /// In words.
-    pub fn preview(&self, card: &Card, state: &State) -> Result<Preview, String> {
-        let design = self.studio.design(&card.template).map_err(|error| error.to_string())?;
-        let content = self.still(&design, card, state).ok_or("its product is gone")?;
-        let scale = self.easel().scale(card);
-        let drawn = self.studio.raster.whole(&design, &content, scale).map_err(|error| error.to_string())?;
-        let problems = self.problems_of(&drawn.missing, drawn.code);
-        let picture = drawn.with_code(&self.link(PREVIEW_CODE));
-        let at = place::rest(self.canvas, card.place(), card.position, (picture.width, picture.height));
-        Ok(Preview { picture, at, problems })
-    }
-
-    /// Draws a template's sample as in this channel.
-    ///
-    /// # Errors
-    /// In words.
-    pub fn sample(&self, template: &str) -> Result<Preview, String> {
-        let design = self.studio.design(template).map_err(|error| error.to_string())?;
-        let content = Content::sample(&design, &self.look);
-        let card = Card { slot: Some(design.template.slot), ..Card::default() };
-        let scale = self.easel().scale(&card);
-        let drawn = self.studio.raster.whole(&design, &content, scale).map_err(|error| error.to_string())?;
-        let problems = self.problems_of(&drawn.missing, drawn.code);
-        let picture = drawn.with_code(&self.link(PREVIEW_CODE));
-        let at = place::rest(self.canvas, card.place(), None, (picture.width, picture.height));
-        Ok(Preview { picture, at, problems })
     }
 
     fn link(&self, code: &str) -> String {
@@ -419,15 +400,15 @@ impl Desk {
     fn show(&self, work: &mut Work) {
         let now = self.clock.now();
         work.items.sort_by_key(|item| item.card.z.unwrap_or_else(|| place::height(item.airing.slot)));
-        // A second ago: the programme may be late.
-        let layers = work.items.iter_mut().map(|item| item.layer(now.offset(-1_000_000_000))).collect();
+        let layers = work.items.iter_mut().map(|item| item.layer(past(now))).collect();
         self.board.set(Scene { rev: work.rev, due: work.due, layers });
     }
 
     /// What producers should know of the cards on air.
     fn tell(&self, work: &Work) {
         let mut problems = work.failed.clone();
-        for item in work.items.iter().filter(|item| item.times.leave.is_none()) {
+        let now = self.clock.now();
+        for item in work.items.iter().filter(|item| item.times.leave.is_none_or(|leave| leave > now)) {
             for text in self.problems_of(&item.base.missing, item.base.code) {
                 problems.push(CardProblem { card_id: item.airing.card_id.clone(), text });
             }
@@ -438,32 +419,11 @@ impl Desk {
             is_new
         });
     }
-
-    fn problems_of(&self, missing: &[super::fonts::Missing], code: Option<super::qr::Area>) -> Vec<String> {
-        let mut problems: Vec<String> = missing.iter().map(ToString::to_string).collect();
-        let shorter = self.canvas.width.min(self.canvas.height);
-        if let Some(area) = code {
-            let percent = f64::from(area.height) * 100.0 / f64::from(shorter);
-            if percent + 0.5 < self.qr_percent {
-                problems.push(format!(
-                    "its QR is {percent:.0} % of the picture high; {:.0} % scan well: make the card larger",
-                    self.qr_percent
-                ));
-            }
-        }
-        problems
-    }
 }
 
-/// A drawn card that is not on air.
-#[derive(Debug)]
-pub struct Preview {
-    /// Its pixels.
-    pub picture: Rgba,
-    /// Where it rests in the canvas.
-    pub at: (i32, i32),
-    /// What its producer should know.
-    pub problems: Vec<String>,
+/// What the programme may still be composing when it is late.
+fn past(now: MediaTime) -> MediaTime {
+    now.offset(-1_000_000_000)
 }
 
 /// Whether two contents differ in nothing but a countdown that goes on by itself.

@@ -330,7 +330,11 @@ mod imp {
         ) -> Result<gst::FlowSuccess, gst::FlowError> {
             if let Some(board) = self.board() {
                 let now = MediaTime(frame.buffer().pts().map_or(0, gst::ClockTime::nseconds));
-                board.note(&board.scene(), now);
+                let scene = board.scene();
+                // One that was set since this frame was let through is not in it.
+                if scene.layers.iter().all(|layer| animate::has_gone(layer.times, &layer.moves, now)) {
+                    board.note(&scene, now);
+                }
             }
             Ok(gst::FlowSuccess::Ok)
         }

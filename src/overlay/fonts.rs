@@ -25,7 +25,7 @@ const fn wanted(file: &'static str, purpose: &'static str, package: &'static str
 }
 
 /// In the order of preference.
-pub const WANTED: [Wanted; 13] = [
+pub const WANTED: [Wanted; 15] = [
     wanted("NotoSans-Regular", "rarer Latin, Greek, Cyrillic", "fonts-noto-core"),
     wanted("NotoSans-Bold", "rarer Latin, Greek, Cyrillic in bold", "fonts-noto-core"),
     wanted("NotoSansCJK-Regular", "Chinese, Japanese, Korean", "fonts-noto-cjk"),
@@ -38,6 +38,8 @@ pub const WANTED: [Wanted; 13] = [
     wanted("NotoSansDevanagari-Bold", "Devanagari (Hindi) in bold", "fonts-noto-core"),
     wanted("NotoSansThai-Regular", "Thai", "fonts-noto-core"),
     wanted("NotoSansThai-Bold", "Thai in bold", "fonts-noto-core"),
+    wanted("NotoSansBengali-Regular", "Bengali", "fonts-noto-core"),
+    wanted("NotoSansBengali-Bold", "Bengali in bold", "fonts-noto-core"),
     wanted("NotoColorEmoji", "emoji", "fonts-noto-color-emoji"),
 ];
 

@@ -146,6 +146,10 @@ impl Raster {
         let name = format!("{}/{part}.html", design.template.id);
         let mut content = content.clone();
         let mut missing: Vec<Missing> = Vec::new();
+        // A price without some of its digits would be another price.
+        if let Some(lacking) = content.prices().iter().find_map(|price| self.fonts.drawable(price).1.pop()) {
+            return Err(Error::Draw { name, detail: format!("its price cannot be written: {lacking}") });
+        }
         content.map_text(|text| {
             let (kept, lacking) = self.fonts.drawable(text);
             missing.extend(lacking.into_iter().filter(|one| !missing.contains(one)).collect::<Vec<_>>());

@@ -101,34 +101,45 @@ impl Studio {
     ///
     /// # Errors
     /// [`raster::Error`].
-    pub fn card(&self, content: &Content, scale: f32, format: Format) -> Result<Arc<Base>, raster::Error> {
-        self.part(content, "card", scale, format)
+    pub fn card(
+        &self,
+        design: &Design,
+        content: &Content,
+        scale: f32,
+        format: Format,
+    ) -> Result<Arc<Base>, raster::Error> {
+        self.part(design, content, ("card", scale), format)
     }
 
     /// The crawling line of `content`.
     ///
     /// # Errors
     /// [`raster::Error`].
-    pub fn crawl(&self, content: &Content, scale: f32, format: Format) -> Result<Arc<Base>, raster::Error> {
-        self.part(content, "crawl", scale, format)
+    pub fn crawl(
+        &self,
+        design: &Design,
+        content: &Content,
+        scale: f32,
+        format: Format,
+    ) -> Result<Arc<Base>, raster::Error> {
+        self.part(design, content, ("crawl", scale), format)
     }
 
     fn part(
         &self,
+        design: &Design,
         content: &Content,
-        part: &'static str,
-        scale: f32,
+        (part, scale): (&'static str, f32),
         format: Format,
     ) -> Result<Arc<Base>, raster::Error> {
         let key = Key { content: content.clone(), part, scale: (scale * 1000.0).round() as u32, format };
         if let Some(base) = self.find(&key) {
             return Ok(base);
         }
-        let design = self.design(&content.template.0)?;
         let drawn = if part == "crawl" {
-            self.raster.crawl(&design, content, scale)
+            self.raster.crawl(design, content, scale)
         } else {
-            self.raster.card(&design, content, scale)
+            self.raster.card(design, content, scale)
         }?;
         let base = Arc::new(Base {
             sprite: Arc::new(Sprite::from_rgba(&drawn.picture, format)),

@@ -177,6 +177,10 @@ fn compile(id: &str, files: &Files) -> Result<Design, Fault> {
     environment.set_auto_escape_callback(|_| AutoEscape::Html);
     // A misspelt field is a mistake; asking whether a field is there is none.
     environment.set_undefined_behavior(UndefinedBehavior::SemiStrict);
+    // A field that is not filled in is nothing to be seen.
+    environment.set_formatter(|out, state, value| {
+        if value.is_none() { Ok(()) } else { minijinja::escape_formatter(out, state, value) }
+    });
     environment.set_fuel(Some(500_000));
     environment.add_filter("masked", |name: String| text::masked(&name));
     environment.add_filter("compact", text::compact);

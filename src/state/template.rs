@@ -159,8 +159,15 @@ fn wrong(name: &str, reason: String) -> Error {
     Error::Field { field: format!("data.{name}").into(), reason }
 }
 
+/// The end of the year 2099: beyond it nobody counts down.
+const LAST_MOMENT: i64 = 4_102_444_800_000;
+
 impl Kind {
-    fn check(&self, value: &Value) -> Result<(), String> {
+    /// Whether a value is of this kind; what would be right when it is not.
+    ///
+    /// # Errors
+    /// In words.
+    pub fn check(&self, value: &Value) -> Result<(), String> {
         match self {
             Self::Text { most, has_lines } => {
                 let text = words(value)?;
@@ -183,8 +190,8 @@ impl Kind {
                 _ => Err("it is not a number of milliseconds up to a day".into()),
             },
             Self::Moment => match crate::time::WallTime::parse(words(value)?) {
-                Some(_) => Ok(()),
-                None => Err("it is not a moment such as \"2026-11-22T20:00:00+08:00\"".into()),
+                Some(time) if (0..LAST_MOMENT).contains(&time.0) => Ok(()),
+                _ => Err("it is not a moment such as \"2026-11-22T20:00:00+08:00\"".into()),
             },
             Self::Flag => value.is_boolean().then_some(()).ok_or_else(|| "it is not true or false".into()),
             Self::Choice(choices) => {

@@ -1,13 +1,15 @@
 """Prints one table of ratios, each measured in one run on this machine. `make bench` runs it.
 
 Rows (a), (b): CPU of the whole server against ffmpeg doing the same work on the same clip at the same time.
-Row (c): CPU of blending alone, see blend.rs. Rows (d) to (g): seconds, frames and MiB against their bars.
+Rows (c), (j), (k), (l): what cards cost, see cards.py and blend.rs. Rows (d) to (g): seconds, frames and MiB against their bars.
 Row (h): publishers that come and leave, in turn with nginx-rtmp. Row (i): what a publisher costs that only waits.
 Only 127.0.0.1 is spoken to. `--minutes N` sets how long the server runs for (a), (b) and (g); 1 by default;
 growth of memory is judged from 3 minutes on. `--only hi` measures those rows alone.
 """
 
 import json, os, re, shutil, socket, subprocess, sys, tempfile, threading, time, urllib.request
+
+import cards
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 MINUTES = float(sys.argv[sys.argv.index("--minutes") + 1]) if "--minutes" in sys.argv else 1.0
@@ -143,14 +145,6 @@ def whole_path(clip):
     print(f"CPU seconds per second: server {used[0] / seconds:.3f}, ffmpeg with overlay {used[1] / seconds:.3f}, "
           f"ffmpeg plain {used[2] / seconds:.3f}; RSS {rss_before:.0f} to {rss:.0f} MiB in {MINUTES:g} min")
     return used[0] / used[1], used[0] / used[2], rss, rss - rss_before
-
-
-def blend():
-    out = subprocess.run(["cargo", "run", "-q", "--release", "--locked", "--example", "blend"],
-                         cwd=ROOT, check=True, capture_output=True, text=True).stdout
-    found = json.loads(out)
-    print(f"blend, CPU seconds for {found['frames']} frames, one card and four: ours {found['ours']}, overlaycomposition {found['theirs']}")
-    return found["ours"][0] / found["theirs"][0], found["ours"][1] / found["theirs"][1]
 
 
 def first_frame(clip):
@@ -332,10 +326,12 @@ def whole_path_rows(clip):
         yield f"(g) RSS grown in {MINUTES:g} min after its first 75 s, MiB", grown, 10, "<="
 
 
-def blend_rows(_):
-    one, four = blend()
-    yield "(c) blend / overlaycomposition, one card", one, 0.15, "<="
-    yield "(c) blend / overlaycomposition, four cards", four, 0.10, "<="
+def with_server(rows):
+    server = Server()
+    try:
+        yield from rows(server)
+    finally:
+        server.stop()
 
 
 def waiting_rows(_):
@@ -346,17 +342,20 @@ def waiting_rows(_):
 
 ROWS = {
     "abg": whole_path_rows,
-    "c": blend_rows,
+    "c": lambda _: cards.blend_rows(ROOT, WORK),
     "d": lambda clip: [("(d) publish to first listed frame, s", first_frame(clip), 2.5, "<=")],
     "e": lambda _: [("(e) command to first composed frame, frames", command_to_frame(), 2.0, "<=")],
     "f": lambda _: [("(f) frame into encoder to its part served, s", frame_to_part(), 1.0, "<=")],
     "h": lambda _: [("(h) publish and leave, a second / nginx-rtmp", connections(), 0.5, ">=")],
     "i": waiting_rows,
+    "j": lambda clip: with_server(lambda server: cards.storm_rows(server, clip, 60 * min(MINUTES, 1))),
+    "k": lambda _: cards.kernel_rows(ROOT),
+    "l": lambda _: with_server(lambda server: cards.prepared_rows(server, rss_mib)),
 }
 
 
 def main():
-    only = sys.argv[sys.argv.index("--only") + 1] if "--only" in sys.argv else "abcdefghi"
+    only = sys.argv[sys.argv.index("--only") + 1] if "--only" in sys.argv else "abcdefghijkl"
     clip = make_clip()
     rows = [row for letters, measure in ROWS.items() if set(letters) & set(only) for row in measure(clip)]
     print(f"\n{'':52} {'measured':>9} {'bar':>7}  of bar")

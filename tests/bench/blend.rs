@@ -20,7 +20,7 @@ use vitrine::overlay::film::{Face, Film};
 use vitrine::overlay::sprite::{Rgba, Sprite};
 use vitrine::time::MediaTime;
 
-const FRAMES: u32 = 600;
+const FRAMES: u32 = 300;
 const CARD: (u32, u32) = (480, 160);
 const COUNTS: [usize; 3] = [1, 4, 12];
 /// Blends that `kernel` does.
@@ -129,7 +129,7 @@ fn overlaycomposition(cards: usize, is_glass: bool) -> f64 {
     })
 }
 
-/// Each card a still that the compositor holds, converted once to its own AYUV.
+/// Each card a still that the compositor holds.
 fn compositor(cards: usize, is_glass: bool) -> f64 {
     let path = std::env::temp_dir().join(vitrine::id::new("card") + ".png");
     std::fs::write(&path, card(is_glass).to_png()).unwrap();
@@ -140,8 +140,7 @@ fn compositor(cards: usize, is_glass: bool) -> f64 {
         write!(pads, " sink_{0}::xpos={x} sink_{0}::ypos={y}", n + 1).unwrap();
         write!(
             stills,
-            " filesrc location={} ! pngdec ! videoconvert ! video/x-raw,format=AYUV ! imagefreeze num-buffers={FRAMES} \
-             ! video/x-raw,framerate=30/1 ! mix.sink_{}",
+            " filesrc location={} ! pngdec ! videoconvert ! imagefreeze num-buffers={FRAMES} ! mix.sink_{}",
             path.display(),
             n + 1
         )
@@ -158,10 +157,10 @@ fn compositor(cards: usize, is_glass: bool) -> f64 {
     used
 }
 
-fn kernel() {
+fn kernel(rounds: usize) {
     let sprite = Sprite::from_rgba(&card(true), Format::default());
     let mut frame = vec![128_u8; 1920 * 1080];
-    for _ in 0..ROUNDS {
+    for _ in 0..rounds {
         let pose = Pose { x: 60, y: 40, opacity: 256, clip: Clip::ALL };
         let mut target = blend::Target { data: &mut frame, stride: 1920, width: 1920, height: 1080 };
         blend::plane(&mut target, &sprite, 0, &pose);
@@ -172,7 +171,9 @@ fn kernel() {
 fn main() {
     let arguments: Vec<String> = std::env::args().collect();
     match arguments.get(1).map(String::as_str) {
-        Some("kernel") => return kernel(),
+        Some("kernel") => return kernel(ROUNDS),
+        // The same without blending, to be taken off.
+        Some("prepare") => return kernel(0),
         Some("card") => return std::fs::write(&arguments[2], card(true).to_png()).unwrap(),
         _ => {}
     }

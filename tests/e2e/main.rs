@@ -6,6 +6,7 @@
 #![allow(clippy::unwrap_used)] // a failed step fails the test, with its place
 
 mod browser;
+mod cards;
 mod encoder;
 mod enhanced;
 mod hostile;

@@ -237,8 +237,8 @@ impl Server {
             .build()
             .new_agent();
         let mut response = agent.run(request).unwrap();
-        let text = response.body_mut().read_to_string().unwrap();
-        (response.status().as_u16(), serde_json::from_str(&text).unwrap_or(Value::Null))
+        let body = response.body_mut().read_to_vec().unwrap();
+        (response.status().as_u16(), serde_json::from_slice(&body).unwrap_or(Value::Null))
     }
 
     pub(crate) fn channel(&self) -> Value {
@@ -455,8 +455,11 @@ impl Control {
     }
 
     /// The data of the next event `name` for which `is_it` holds.
+    #[allow(clippy::disallowed_methods)] // a test's deadline is real time
     pub(crate) fn event(&mut self, name: &str, is_it: impl Fn(&Value) -> bool) -> Value {
+        let deadline = Instant::now() + 2 * PATIENCE;
         loop {
+            assert!(Instant::now() < deadline, "waited for the event {name}");
             let event =
                 if self.events.is_empty() { self.receive()["d"].clone() } else { self.events.remove(0) };
             if event["eventType"] == name && is_it(&event["eventData"]) {

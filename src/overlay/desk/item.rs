@@ -13,7 +13,7 @@ use crate::overlay::film::{Face, Film, Round};
 use crate::overlay::raster;
 use crate::overlay::sprite::{Sprite, resize};
 use crate::overlay::studio::{Base, Studio};
-use crate::overlay::template::manifest::Animation;
+use crate::overlay::template::Design;
 use crate::state::{Airing, Card, Transition};
 use crate::time::MediaTime;
 
@@ -89,7 +89,7 @@ pub(super) struct Item {
     pub(super) content: Content,
     pub(super) base: Arc<Base>,
     pub(super) countdown_end: Option<MediaTime>,
-    animation: Animation,
+    pub(super) design: Arc<Design>,
     crawl: Option<Crawl>,
     link: String,
     film: Film,
@@ -107,8 +107,7 @@ pub(super) struct Start {
     pub(super) link: String,
     pub(super) times: Times,
     pub(super) moves: Moves,
-    pub(super) animation: Animation,
-    pub(super) crawl_speed: Option<u32>,
+    pub(super) design: Arc<Design>,
     pub(super) first_frame: MediaTime,
     pub(super) countdown_end: Option<MediaTime>,
     pub(super) now: MediaTime,
@@ -118,7 +117,7 @@ impl Item {
     /// Draws its first picture, and plans the rest.
     pub(super) fn new(easel: &Easel, start: Start) -> Result<Self, raster::Error> {
         let scale = easel.scale(&start.card);
-        let base = easel.studio.card(&start.content, scale, easel.format)?;
+        let base = easel.studio.card(&start.design, &start.content, scale, easel.format)?;
         let mut item = Self {
             crawl: None,
             film: Film::default(),
@@ -134,10 +133,10 @@ impl Item {
             first_frame: start.first_frame,
             content: start.content,
             countdown_end: start.countdown_end,
-            animation: start.animation,
+            design: start.design,
             link: start.link,
         };
-        item.crawl = item.draw_crawl(easel, start.crawl_speed, start.now)?;
+        item.crawl = item.draw_crawl(easel, start.now)?;
         match start.times.enter {
             Some(enter) => item.plan_entrance(easel, enter),
             None => item.plan_rest(start.now),
@@ -147,15 +146,11 @@ impl Item {
         Ok(item)
     }
 
-    fn draw_crawl(
-        &self,
-        easel: &Easel,
-        speed: Option<u32>,
-        from: MediaTime,
-    ) -> Result<Option<Crawl>, raster::Error> {
+    fn draw_crawl(&self, easel: &Easel, from: MediaTime) -> Result<Option<Crawl>, raster::Error> {
+        let speed = self.design.native.crawl_speed;
         let Some((window, speed)) = self.base.crawl.zip(speed) else { return Ok(None) };
         let scale = easel.scale(&self.card);
-        let line = easel.studio.crawl(&self.content, scale, easel.format)?;
+        let line = easel.studio.crawl(&self.design, &self.content, scale, easel.format)?;
         let speed = (speed as f32 * scale) as i32;
         Ok(Some(Crawl {
             sprite: line.sprite.clone(),
@@ -172,12 +167,16 @@ impl Item {
     fn plan_entrance(&mut self, easel: &Easel, enter: MediaTime) {
         let frame = easel.frame_nanos();
         let frames = |nanos: i64| nanos / frame.max(1);
-        if self.animation.in_ms > 0 && self.moves.enter_nanos > 0 {
-            for n in 0..frames(i64::from(self.animation.in_ms) * 1_000_000) {
+        if self.turns_a_second(enter, self.moves.enter_nanos) {
+            self.plan_rest(enter);
+        } else if self.design.native.animation.in_ms > 0 && self.moves.enter_nanos > 0 {
+            for n in 0..frames(i64::from(self.design.native.animation.in_ms) * 1_000_000) {
                 let ms = ((n + 1) * frame / 1_000_000) as u32;
                 self.plan_phase(enter.offset(n * frame), Phase::In(ms));
             }
-            self.plan_rest(easel.nearest(enter.offset(i64::from(self.animation.in_ms) * 1_000_000)));
+            self.plan_rest(
+                easel.nearest(enter.offset(i64::from(self.design.native.animation.in_ms) * 1_000_000)),
+            );
         } else if self.moves.enter == Transition::Pop {
             for n in 0..frames(self.moves.enter_nanos) {
                 let share = (n + 1) as f64 * frame as f64 / self.moves.enter_nanos as f64;
@@ -203,9 +202,9 @@ impl Item {
         self.jobs.clear();
         self.countdown_end = None;
         self.has_round = true; // no other begins
-        if self.animation.out_ms > 0 && self.moves.leave_nanos > 0 {
+        if self.design.native.animation.out_ms > 0 && self.moves.leave_nanos > 0 {
             let frame = easel.frame_nanos();
-            for n in 0..i64::from(self.animation.out_ms) * 1_000_000 / frame.max(1) {
+            for n in 0..i64::from(self.design.native.animation.out_ms) * 1_000_000 / frame.max(1) {
                 self.plan_phase(leave.offset(n * frame), Phase::Out(((n + 1) * frame / 1_000_000) as u32));
             }
         }
@@ -219,30 +218,28 @@ impl Item {
         is_cut: bool,
         from: MediaTime,
     ) -> Result<(), raster::Error> {
-        let base = easel.studio.card(&content, easel.scale(&self.card), easel.format)?;
+        let base = easel.studio.card(&self.design, &content, easel.scale(&self.card), easel.format)?;
         let before = std::mem::replace(&mut self.content, content);
-        let old = std::mem::replace(&mut self.base, base);
+        self.base = base;
         // Changes that come faster than they could be seen to move are cuts.
         let is_calm = from.since(self.changed) > 2 * CHANGE_NANOS;
         self.changed = from;
         self.jobs.clear();
         self.has_round = false;
-        if let Some(crawl) = &self.crawl {
-            let speed = (f64::from(crawl.speed.abs()) / f64::from(easel.scale(&self.card))).round() as u32;
-            self.crawl = self.draw_crawl(easel, Some(speed), from)?;
-        }
+        self.crawl = self.draw_crawl(easel, from)?;
         let change = self.card.transition.unwrap_or_default().change;
-        let change = change.or_else(|| self.template_change(easel));
+        let change = change.or(self.design.template.transition.change);
         let is_step = before.values.get("step") != self.content.values.get("step");
         let is_price = before.differs_in_price_only(&self.content);
-        if is_cut || !is_calm || self.turns_a_second(from) {
+        let lasts = CHANGE_NANOS.max(i64::from(self.design.native.animation.step_ms) * 1_000_000);
+        if is_cut || !is_calm || self.turns_a_second(from, lasts) {
             self.film.cut_to(self.face(easel, &self.base, from));
-        } else if is_step && self.animation.step_ms > 0 {
+        } else if is_step && self.design.native.animation.step_ms > 0 {
             self.plan_steps(easel, from);
         } else if is_price && change == Some(Transition::Roll) {
             self.plan_roll(easel, before.price().unwrap_or_default(), from);
         } else if is_step || change == Some(Transition::Fade) {
-            self.plan_mix(easel, &old, from);
+            self.plan_mix(easel, from);
         } else {
             self.film.cut_to(self.face(easel, &self.base, from));
         }
@@ -254,24 +251,20 @@ impl Item {
     }
 
     /// Whether a second of its countdown ends while something would move: no second is shown twice.
-    fn turns_a_second(&self, from: MediaTime) -> bool {
+    fn turns_a_second(&self, from: MediaTime, lasts: i64) -> bool {
         let left = |at| self.countdown_end.map(|end| content::seconds_left(end, at));
-        left(from) != left(from.offset(CHANGE_NANOS + 100_000_000))
-    }
-
-    fn template_change(&self, easel: &Easel) -> Option<Transition> {
-        easel.studio.design(&self.card.template).ok()?.template.transition.change
+        left(from) != left(from.offset(lasts + 100_000_000))
     }
 
     fn plan_steps(&mut self, easel: &Easel, from: MediaTime) {
         let frame = easel.frame_nanos();
-        for n in 0..i64::from(self.animation.step_ms) * 1_000_000 / frame.max(1) {
+        for n in 0..i64::from(self.design.native.animation.step_ms) * 1_000_000 / frame.max(1) {
             self.plan_phase(
                 easel.nearest(from.offset(n * frame)),
                 Phase::Step(((n + 1) * frame / 1_000_000) as u32),
             );
         }
-        self.end_change(easel, from, i64::from(self.animation.step_ms) * 1_000_000);
+        self.end_change(easel, from, i64::from(self.design.native.animation.step_ms) * 1_000_000);
     }
 
     fn plan_roll(&mut self, easel: &Easel, old: String, from: MediaTime) {
@@ -286,8 +279,10 @@ impl Item {
         self.end_change(easel, from, frames * easel.frame_nanos());
     }
 
-    fn plan_mix(&mut self, easel: &Easel, old: &Base, from: MediaTime) {
-        let (before, after) = (old.dressed(&self.link), self.base.dressed(&self.link));
+    fn plan_mix(&mut self, easel: &Easel, from: MediaTime) {
+        let after = self.base.dressed(&self.link);
+        // What is on air then: pictures of later seconds may be drawn already.
+        let before = self.film.at(from).map_or_else(|| after.clone(), |face| face.sprite.clone());
         let frames = easel.change_frames();
         if (before.width, before.height) == (after.width, after.height) {
             for n in 1..=frames {
@@ -325,7 +320,7 @@ impl Item {
         let scale = easel.scale(&self.card);
         match job {
             Job::Face { from, content } => {
-                let base = easel.studio.card(&content, scale, easel.format)?;
+                let base = easel.studio.card(&self.design, &content, scale, easel.format)?;
                 self.film.plan(self.face(easel, &base, from));
             }
             Job::Sized { from, size } => {
@@ -349,7 +344,7 @@ impl Item {
             Job::Round { mut faces, each_nanos, count, step_ms } => {
                 let phase = Phase::Loop(faces.len() as u32 * step_ms);
                 let content = Content { phase, ..self.content.clone() };
-                let base = easel.studio.card(&content, scale, easel.format)?;
+                let base = easel.studio.card(&self.design, &content, scale, easel.format)?;
                 faces.push(self.face(easel, &base, MediaTime::ZERO));
                 if faces.len() as u32 >= count {
                     let from = self.film.last().map_or(self.first_frame, |last| last.from);
@@ -390,7 +385,7 @@ impl Item {
         self.covered = from.max(self.covered.offset(1));
         let Some(content) = content(next) else { return Ok(()) };
         if content != self.content {
-            let base = easel.studio.card(&content, easel.scale(&self.card), easel.format)?;
+            let base = easel.studio.card(&self.design, &content, easel.scale(&self.card), easel.format)?;
             self.film.plan(self.face(easel, &base, from));
             (self.content, self.base) = (content, base);
         }
@@ -399,25 +394,19 @@ impl Item {
 
     /// Begins to draw what calls for attention, once all else is drawn.
     pub(super) fn begin_round(&mut self, easel: &Easel) -> bool {
-        if self.has_round || self.animation.loop_ms == 0 || !self.jobs.is_empty() {
+        if self.has_round || self.design.native.animation.loop_ms == 0 || !self.jobs.is_empty() {
             return false;
         }
         self.has_round = true;
         let frame = easel.frame_nanos() as u64;
-        let frames = (u64::from(self.animation.loop_ms) * 1_000_000 / frame.max(1)).max(1) as u32;
+        let frames =
+            (u64::from(self.design.native.animation.loop_ms) * 1_000_000 / frame.max(1)).max(1) as u32;
         let each = frames.div_ceil(MOST_ROUND);
         let count = frames / each;
         let each_nanos = frame * u64::from(each);
         let step_ms = (each_nanos / 1_000_000) as u32;
         self.jobs.push_back(Job::Round { faces: Vec::new(), each_nanos, count, step_ms });
         true
-    }
-
-    /// Rests in another slot, size or place from now on.
-    pub(super) fn replace(&mut self, easel: &Easel, from: MediaTime) {
-        self.jobs.clear();
-        self.has_round = false;
-        self.film.cut_to(self.face(easel, &self.base, from));
     }
 
     pub(super) fn has_gone(&self, now: MediaTime) -> bool {

@@ -179,6 +179,12 @@ pub fn read(id: &str, version: String, text: &str) -> Result<(Template, Native),
             format!("an animation is longer than {MOST_ANIMATION_MS} ms"),
         ));
     }
+    if moves.loop_ms > 0 && native.countdown.is_some() {
+        return Err(wrong(text, "\"loopMs\"", "a countdown and a loop cannot be in one card"));
+    }
+    if native.out_ms.is_some_and(|ms| !(500..=86_400_000).contains(&ms)) {
+        return Err(wrong(text, "\"outMs\"", "outMs is not from 500 to a day"));
+    }
     let template = Template {
         id: id.to_owned(),
         version,
@@ -227,6 +233,10 @@ fn fields(text: &str, schema: Option<&Value>) -> Result<Vec<Field>, Wrong> {
             return Err(wrong(text, &near, format!("{name:?} is not a field's name: letters, digits and _")));
         }
         let kind = kind(property).map_err(|detail| wrong(text, &near, format!("{name}: {detail}")))?;
+        if let Some(usual) = property.get("default") {
+            kind.check(usual)
+                .map_err(|detail| wrong(text, &near, format!("the default of {name}: {detail}")))?;
+        }
         Ok(Field { name: name.clone(), kind, is_needed: needed.contains(&name.as_str()) })
     };
     properties.iter().map(field).collect()
