@@ -32,6 +32,8 @@ use crate::time::{MediaTime, ProgramClock};
 const PREPARED: usize = 100;
 /// How long nothing must have changed before cards are prepared.
 const CALM: Duration = Duration::from_millis(500);
+/// Between two that are prepared: the encoder needs the machine more.
+const BREATH: Duration = Duration::from_millis(20);
 /// After a failure of its own.
 const AGAIN: Duration = Duration::from_secs(1);
 /// When nothing is to be done.
@@ -106,7 +108,8 @@ impl Desk {
                 let wait = match next {
                     Next::Now => Duration::ZERO,
                     Next::At(time) => Duration::from_nanos(time.since(self.clock.now()).max(0) as u64),
-                    Next::Rest if work.prepared < PREPARED => CALM,
+                    Next::Rest if work.prepared == 0 => CALM,
+                    Next::Rest if work.prepared < PREPARED => BREATH,
                     Next::Rest => Duration::MAX,
                 };
                 let changed = tokio::select! {

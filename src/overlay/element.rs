@@ -367,3 +367,63 @@ impl VitrineOverlay {
 pub fn register() -> Result<(), glib::BoolError> {
     gst::Element::register(None, "vitrineoverlay", gst::Rank::NONE, VitrineOverlay::static_type())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::overlay::film::Face;
+    use crate::overlay::sprite::Rgba;
+    use gstreamer_app as gst_app;
+
+    /// Y, U and V in the middle of a red card over black, in frames of `format` and `colorimetry`.
+    fn red_card_in(format: &str, colorimetry: &str) -> [u8; 3] {
+        gst::init().unwrap();
+        register().unwrap();
+        let text = format!(
+            "videotestsrc pattern=black ! video/x-raw,format={format},width=32,height=32,framerate=30/1,\
+             colorimetry={colorimetry} ! vitrineoverlay name=overlay ! appsink name=out sync=false"
+        );
+        let pipeline = gst::parse::launch(&text).unwrap().downcast::<gst::Pipeline>().unwrap();
+        let board = Arc::new(Board::default());
+        pipeline.by_name("overlay").unwrap().downcast::<VitrineOverlay>().unwrap().set_board(board.clone());
+        let sink = pipeline.by_name("out").unwrap().downcast::<gst_app::AppSink>().unwrap();
+        pipeline.set_state(gst::State::Playing).unwrap();
+        let limit = gst::ClockTime::from_seconds(20);
+        sink.try_pull_preroll(limit).unwrap();
+        // The format is known with the first frame; the same one is drawn again with a card for it.
+        let red = Rgba { width: 32, height: 32, data: [255, 0, 0, 255].repeat(32 * 32) };
+        let sprite = Arc::new(Sprite::from_rgba(&red, board.format()));
+        let mut film = Film::default();
+        film.plan(Face { from: MediaTime::ZERO, sprite, at: (0, 0) });
+        let (times, moves) = (Times::default(), Moves::cut());
+        let layer = Layer { id: String::new(), film, crawl: None, times, moves, code: None };
+        board.set(Scene { rev: 1, due: MediaTime::ZERO, layers: vec![layer] });
+        let caps = sink.sink_pads()[0].current_caps().unwrap();
+        let info = gst_video::VideoInfo::from_caps(&caps).unwrap();
+        pipeline.seek_simple(gst::SeekFlags::FLUSH, gst::ClockTime::ZERO).unwrap();
+        let sample = sink.try_pull_sample(limit).unwrap();
+        let frame =
+            gst_video::VideoFrameRef::from_buffer_ref_readable(sample.buffer().unwrap(), &info).unwrap();
+        let luma = frame.plane_data(0).unwrap()[16 * info.stride()[0] as usize + 16];
+        let chroma = frame.plane_data(1).unwrap();
+        let [u, v] = if format == "NV12" {
+            let at = 8 * info.stride()[1] as usize + 16;
+            [chroma[at], chroma[at + 1]]
+        } else {
+            let at = |plane: usize| 8 * info.stride()[plane] as usize + 8;
+            [chroma[at(1)], frame.plane_data(2).unwrap()[at(2)]]
+        };
+        pipeline.set_state(gst::State::Null).unwrap();
+        [luma, u, v]
+    }
+
+    #[test]
+    fn colours_are_as_the_frame_says() {
+        for format in ["I420", "NV12"] {
+            assert_eq!(red_card_in(format, "bt709"), [63, 102, 240], "{format}");
+            assert_eq!(red_card_in(format, "bt601"), [81, 90, 240], "{format}");
+            // 1:4:0:0 is BT.601 in full range, as cameras and JPEG have it.
+            assert_eq!(red_card_in(format, "1:4:0:0"), [76, 85, 255], "{format}");
+        }
+    }
+}

@@ -280,3 +280,16 @@ fn rtmps_publishes_with_a_certificate_signed_by_itself() {
     let mode = std::os::unix::fs::PermissionsExt::mode(&std::fs::metadata(key).unwrap().permissions());
     assert_eq!(mode & 0o077, 0, "others may read the key");
 }
+
+#[test]
+fn a_picture_of_ten_bits_comes_out_in_eight() {
+    let coding = ["-c:v", "libx264", "-pix_fmt", "yuv420p10le", "-g", "60", "-b:v", "1500k", "-c:a", "aac"];
+    let deep =
+        crate::stage::make("deep", "flv", "testsrc2=size=640x360:rate=30", "sine=frequency=440", &coding);
+    let server = Server::start();
+    server.product("cup", 8900);
+    let _host = server.publish(&deep);
+    server.until_showing("live");
+    assert_eq!(server.api("POST", "/cards/cup/show", b"").0, 200);
+    until("a QR over the picture", || server.qr_in(server.live_segment()));
+}
