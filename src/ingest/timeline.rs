@@ -193,6 +193,7 @@ impl Timeline {
             let step = time - last;
             step < -BACK || ((step - now.since(arrival)).abs() > JUMP && step.abs() > JUMP / 3)
         });
+        let has_rejoined = is_jump && self.is_nearer_the_other(track, time, now);
         self.tracks[track].last = Some((time, now));
         match self.tracks[track].offset {
             Some(offset) if !is_jump => offset,
@@ -205,6 +206,9 @@ impl Timeline {
                 let other = self.tracks[1 - track].offset;
                 let has_moved = !is_jump || other != before;
                 let offset = other.filter(|other| has_moved && (other - fresh).abs() <= JUMP);
+                if has_rejoined && !has_moved {
+                    self.tracks[1 - track].offset = Some(fresh);
+                }
                 if is_jump {
                     self.repairs.jumps = self.repairs.jumps.saturating_add(1);
                 } else if before.is_none() && other.is_some() && offset.is_none() {
@@ -216,6 +220,14 @@ impl Timeline {
                 offset
             }
         }
+    }
+
+    /// Whether a jump leads to where the other track is already: two resets came between two of its units, and it
+    /// took over the offset of the first.
+    fn is_nearer_the_other(&self, track: usize, time: i64, now: MediaTime) -> bool {
+        let distance = |track: &Track| track.last.map(|(last, arrival)| (time - last - now.since(arrival)).abs());
+        let (own, other) = (distance(&self.tracks[track]), distance(&self.tracks[1 - track]));
+        own.zip(other).is_some_and(|(own, other)| other < own / 2)
     }
 
     fn restart_window(&mut self, now: MediaTime) {
@@ -340,6 +352,19 @@ mod tests {
         unit(Kind::Audio, 500_033, 45); // still on the old clock
         let audio = unit(Kind::Audio, 20, 160); // comes late, and is heard in step all the same
         assert_eq!(audio.since(video), 20 * MS);
+    }
+
+    #[test]
+    fn two_resets_between_two_pictures_leave_sound_and_picture_in_step() {
+        let mut timeline = Timeline::new(250);
+        let mut unit = |kind, stamp, arrival| timeline.map(kind, Stamp::Millis(stamp), 0, at(arrival)).dts;
+        unit(Kind::Video, 500_000, 0);
+        unit(Kind::Audio, 500_000, 0);
+        unit(Kind::Audio, 300_020, 20);
+        unit(Kind::Video, 298_040, 40);
+        unit(Kind::Audio, 298_040, 40);
+        let (video, audio) = (unit(Kind::Video, 298_080, 80), unit(Kind::Audio, 298_080, 80));
+        assert_eq!(audio.since(video), 0);
     }
 
     #[test]
