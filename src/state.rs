@@ -72,8 +72,9 @@ impl Error {
 pub struct State {
     /// Grows by one with every command that changes something.
     pub rev: u64,
-    /// The revision of the last command whose changes show at once, without animation.
-    pub cut_rev: u64,
+    /// By channel, the revision of the last command whose changes show at once, without animation.
+    #[serde(skip)]
+    pub cuts: BTreeMap<String, u64>,
     /// By sku.
     pub products: BTreeMap<String, Product>,
     /// By id.

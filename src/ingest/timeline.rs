@@ -225,7 +225,8 @@ impl Timeline {
     /// Whether a jump leads to where the other track is already: two resets came between two of its units, and it
     /// took over the offset of the first.
     fn is_nearer_the_other(&self, track: usize, time: i64, now: MediaTime) -> bool {
-        let distance = |track: &Track| track.last.map(|(last, arrival)| (time - last - now.since(arrival)).abs());
+        let distance =
+            |track: &Track| track.last.map(|(last, arrival)| (time - last - now.since(arrival)).abs());
         let (own, other) = (distance(&self.tracks[track]), distance(&self.tracks[1 - track]));
         own.zip(other).is_some_and(|(own, other)| other < own / 2)
     }

@@ -36,6 +36,8 @@ const CALM: Duration = Duration::from_millis(500);
 const BREATH: Duration = Duration::from_millis(20);
 /// After a failure of its own.
 const AGAIN: Duration = Duration::from_secs(1);
+/// How late a programme may be and still find the pictures of its frames.
+const PAST_NANOS: i64 = 1_000_000_000;
 /// When nothing is to be done.
 const LONGEST_WAIT: Duration = Duration::from_hours(1);
 
@@ -88,6 +90,7 @@ impl Desk {
     /// Follows `snapshots` until their sender is gone.
     pub async fn run(self, mut snapshots: watch::Receiver<Arc<State>>) {
         let mut work = Work::default();
+        let mut formats = self.board.formats();
         let frame = Duration::from_nanos(self.canvas.rate.time_of(1).0);
         loop {
             let state = snapshots.borrow_and_update().clone();
@@ -114,12 +117,14 @@ impl Desk {
                 };
                 let changed = tokio::select! {
                     biased;
-                    changed = snapshots.changed() => Some(changed),
+                    changed = snapshots.changed() => Some(changed.is_ok()),
+                    // The encoder was built anew for other frames.
+                    Ok(()) = formats.changed() => Some(true),
                     () = tokio::time::sleep(wait.min(LONGEST_WAIT)) => None,
                 };
                 match changed {
-                    Some(Ok(())) => break,
-                    Some(Err(_)) => return,
+                    Some(true) => break,
+                    Some(false) => return,
                     None if matches!(next, Next::Rest) => {
                         let prepared = self.blocking(work, state.clone(), Self::prepare).await;
                         work = prepared.map_or_else(Work::default, |((), after)| after);
@@ -159,9 +164,8 @@ impl Desk {
 
     /// Brings the items to `state`.
     fn follow(&self, work: &mut Work, state: &State) {
-        let easel = self.easel();
         let seen = work.seen;
-        let is_cut = seen.is_some_and(|seen| state.cut_rev > seen);
+        let is_cut = seen.is_some_and(|seen| state.cut_rev(&self.channel) > seen);
         let on_air: Vec<&Airing> =
             state.airings.iter().filter(|airing| airing.channel == self.channel).collect();
         let now = self.clock.now();
@@ -178,7 +182,7 @@ impl Desk {
             let is_on_air = on_air.iter().any(|airing| airing.id == item.airing.id);
             // One that goes by itself does so at its own frame, whenever the state learns of it.
             if !is_on_air && item.times.leave.is_none_or(|leave| leave > next) {
-                item.leave(&easel, next);
+                item.leave(next);
             }
         }
         let mut is_drawn = true;
@@ -222,7 +226,7 @@ impl Desk {
         if let Some(at) = work.items.iter().position(|item| item.airing.id == airing.id) {
             let item = &mut work.items[at];
             if item.base.sprite.format != easel.format {
-                // The encoder was built anew for other frames: everything is drawn again.
+                // Everything is drawn again, and does not enter again.
                 let first = item.first_frame;
                 work.items.remove(at);
                 return self.begin(work, &design, (airing, card), state, (None, first, true));
@@ -233,7 +237,10 @@ impl Desk {
                 now: next,
                 epoch: self.clock.epoch(),
             };
-            let Some(content) = self.content(&design, card, state, &when) else { return Ok(()) };
+            let Some(content) = self.content(&design, card, state, &when) else {
+                work.items.remove(at);
+                return Ok(());
+            };
             let is_elsewhere = item.airing.slot != airing.slot
                 || item.card.position != card.position
                 || item.card.scale != card.scale;
@@ -308,61 +315,31 @@ impl Desk {
         Ok(())
     }
 
-    /// Draws one picture that is due later, if there is one.
+    /// Draws one picture that is due later, if there is one: the one that is due first.
     fn tend(&self, work: &mut Work, state: &State) -> Next {
         let easel = self.easel();
         let now = self.clock.now();
-        let mut outcome = Ok(false);
-        for item in &mut work.items {
-            outcome = self.advance(&easel, item, state, now);
-            if !matches!(outcome, Ok(false)) {
-                break;
-            }
-        }
-        match outcome {
-            Ok(true) => {
-                self.show(work);
-                Next::Now
-            }
-            Ok(false) => {
-                work.items.retain(|item| !item.has_gone(past(now)));
-                let wakes = work.items.iter().filter_map(Item::wakes).min();
-                let goes = work.items.iter().filter_map(|item| {
-                    item.times.leave.map(|leave| leave.offset(item.moves.leave_nanos + 1_000_000_000))
-                });
-                match wakes.into_iter().chain(goes.filter(|time| *time > now).min()).min() {
-                    Some(time) => Next::At(time.max(now.offset(5_000_000))),
-                    None => Next::Rest,
-                }
-            }
-            Err(error) => {
+        let due = work.items.iter_mut().filter_map(|item| item.due(now).map(|due| (due, item)));
+        if let Some((_, item)) = due.min_by_key(|(due, _)| *due) {
+            let outcome = item.advance(&easel, now, |item, moment| {
+                let (airing, first_frame) = (Some(&item.airing), item.first_frame);
+                let when = When { airing, first_frame, now: moment, epoch: self.clock.epoch() };
+                Content::of(&item.design, &self.look, &item.card, state, &when)
+            });
+            if let Err(error) = outcome {
                 tracing::error!(channel = self.channel, "a card's next picture cannot be drawn: {error}");
-                Next::At(now.offset(1_000_000_000))
             }
+            self.show(work);
+            return Next::Now;
         }
-    }
-
-    fn advance(
-        &self,
-        easel: &Easel,
-        item: &mut Item,
-        state: &State,
-        now: MediaTime,
-    ) -> Result<bool, raster::Error> {
-        if item.work(easel)? {
-            return Ok(true);
+        work.items.retain(|item| !item.has_gone(past(now)));
+        let wakes = work.items.iter().filter_map(|item| item.wakes(now));
+        let gone = |item: &Item| item.times.leave.map(|leave| leave.offset(item.moves.leave_nanos));
+        let goes = work.items.iter().filter_map(|item| gone(item).map(|gone| gone.offset(PAST_NANOS)));
+        match wakes.chain(goes.filter(|time| *time > now)).min() {
+            Some(time) => Next::At(time.max(now.offset(5_000_000))),
+            None => Next::Rest,
         }
-        if item.wants_seconds(now) {
-            let design = item.design.clone();
-            let (airing, card, first_frame) = (item.airing.clone(), item.card.clone(), item.first_frame);
-            item.plan_second(easel, |moment| {
-                let when =
-                    When { airing: Some(&airing), first_frame, now: moment, epoch: self.clock.epoch() };
-                Content::of(&design, &self.look, &card, state, &when)
-            })?;
-            return Ok(true);
-        }
-        Ok(item.begin_round(easel))
     }
 
     /// Draws one card that somebody may show next.
@@ -426,7 +403,7 @@ impl Desk {
 
 /// What the programme may still be composing when it is late.
 fn past(now: MediaTime) -> MediaTime {
-    now.offset(-1_000_000_000)
+    now.offset(-PAST_NANOS)
 }
 
 /// Whether two contents differ in nothing but a countdown that goes on by itself.

@@ -72,7 +72,7 @@ impl Scene {
 
 impl Layer {
     /// Its pose and picture at `now`, in a picture of the size `canvas`.
-    fn at(&self, canvas: (u32, u32), frame_nanos: i64, now: MediaTime) -> Option<(Pose, &Sprite)> {
+    pub(super) fn at(&self, canvas: (u32, u32), frame_nanos: i64, now: MediaTime) -> Option<(Pose, &Sprite)> {
         let face = self.film.at(now)?;
         let rest = Rest { at: face.at, size: (face.sprite.width, face.sprite.height), canvas };
         let pose = animate::pose(self.times, &self.moves, &rest, frame_nanos, now)?;
@@ -156,6 +156,11 @@ impl Board {
     /// Follows which revision is in the picture.
     pub fn drawn(&self) -> watch::Receiver<Drawn> {
         self.drawn.subscribe()
+    }
+
+    /// Follows the frames' format.
+    pub fn formats(&self) -> watch::Receiver<Format> {
+        self.format.subscribe()
     }
 
     /// The frames' format, for which sprites have to be made.
@@ -265,14 +270,14 @@ mod imp {
         }
     }
 
-    /// Blends one sprite. One that was made for another format waits until it is drawn anew.
+    /// Blends one sprite. One that was made for another format waits until it is drawn anew: `false`.
     fn lay(
         frame: &mut gst_video::VideoFrameRef<&mut gst::BufferRef>,
         sprite: &Sprite,
         pose: &Pose,
-    ) -> Result<(), gst::FlowError> {
+    ) -> Result<bool, gst::FlowError> {
         if sprite.format != format_of(frame.info()) {
-            return Ok(());
+            return Ok(false);
         }
         for index in 0..sprite.planes.len() {
             let stride = frame.plane_stride()[index] as usize;
@@ -283,7 +288,7 @@ mod imp {
             let mut target = blend::Target { data, stride, width, height };
             blend::plane(&mut target, sprite, index, pose);
         }
-        Ok(())
+        Ok(true)
     }
 
     impl VideoFilterImpl for VitrineOverlay {
@@ -311,16 +316,19 @@ mod imp {
             let now = MediaTime(frame.buffer().pts().map_or(0, gst::ClockTime::nseconds));
             let frame_nanos = frame.buffer().duration().map_or(33_333_333, |length| length.nseconds() as i64);
             let canvas = (frame.width(), frame.height());
+            let mut is_whole = true;
             for layer in &scene.layers {
                 let Some((pose, sprite)) = layer.at(canvas, frame_nanos, now) else { continue };
-                lay(frame, sprite, &pose)?;
+                is_whole &= lay(frame, sprite, &pose)?;
                 if let Some(crawl) = &layer.crawl {
                     for pose in crawl.poses(&pose, now) {
-                        lay(frame, &crawl.sprite, &pose)?;
+                        is_whole &= lay(frame, &crawl.sprite, &pose)?;
                     }
                 }
             }
-            board.note(&scene, now);
+            if is_whole {
+                board.note(&scene, now);
+            }
             Ok(gst::FlowSuccess::Ok)
         }
 

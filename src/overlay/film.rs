@@ -38,16 +38,17 @@ pub struct Film {
 impl Film {
     /// The picture that is due at `now`; before the first there is the first.
     pub fn at(&self, now: MediaTime) -> Option<&Face> {
+        let due = self.faces.partition_point(|face| face.from <= now);
+        let due = self.faces.get(due.saturating_sub(1));
         if let Some(round) = &self.round
             && now >= round.from
-            // A change that was drawn later than the round goes before it.
-            && self.faces.last().is_none_or(|last| last.from <= round.from || last.from > now)
+            // What was drawn for later than the round goes before it.
+            && due.is_none_or(|face| face.from <= round.from)
         {
             let nth = (now.0 - round.from.0) / round.each_nanos.max(1);
             return round.faces.get((nth % round.faces.len().max(1) as u64) as usize);
         }
-        let due = self.faces.partition_point(|face| face.from <= now);
-        self.faces.get(due.saturating_sub(1))
+        due
     }
 
     /// Shows `face` from its time on; what was planned for then or later is dropped.
@@ -82,16 +83,6 @@ impl Film {
     /// The picture planned last.
     pub fn last(&self) -> Option<&Face> {
         self.faces.last()
-    }
-
-    /// How many pictures it holds.
-    pub fn len(&self) -> usize {
-        self.faces.len() + self.round.as_ref().map_or(0, |round| round.faces.len())
-    }
-
-    /// Whether nothing is drawn yet.
-    pub fn is_empty(&self) -> bool {
-        self.faces.is_empty()
     }
 }
 
@@ -141,7 +132,7 @@ mod tests {
     fn what_is_over_is_forgotten_and_the_present_is_kept() {
         let mut film = film(&[10, 20, 30]);
         film.trim(MediaTime(25));
-        assert_eq!((film.len(), due(&film, 25), due(&film, 30)), (2, 20, 30));
+        assert_eq!((film.faces.len(), due(&film, 25), due(&film, 30)), (2, 20, 30));
     }
 
     #[test]
@@ -152,6 +143,7 @@ mod tests {
         let seen: Vec<u64> = [0, 9, 10, 14, 15, 20, 25].iter().map(|now| due(&film, *now)).collect();
         assert_eq!(seen, [0, 0, 100, 100, 101, 102, 100]);
         film.plan(face(27));
-        assert_eq!([due(&film, 26), due(&film, 27), due(&film, 40)], [100, 27, 27]);
+        film.plan(face(29));
+        assert_eq!([due(&film, 26), due(&film, 27), due(&film, 28), due(&film, 40)], [100, 27, 27, 29]);
     }
 }

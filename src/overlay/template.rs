@@ -238,8 +238,3 @@ pub fn sample_picture(id: &str) -> Option<Vec<u8>> {
         id.starts_with("sample-") && id.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'-');
     is_name.then(|| Cards::get(&format!("samples/{id}.png"))).flatten().map(|file| file.data.into_owned())
 }
-
-/// A file of a template in the binary.
-pub fn embedded_file(id: &str, name: &str) -> Option<Vec<u8>> {
-    Cards::get(&format!("{id}/{name}")).map(|file| file.data.into_owned())
-}

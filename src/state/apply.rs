@@ -50,11 +50,24 @@ impl State {
         }?;
         if !changes.is_empty() {
             next.rev += 1;
-            if moment.is_cut || changes.iter().any(|change| matches!(change, Change::AllCleared { .. })) {
-                next.cut_rev = next.rev;
+            for change in &changes {
+                if moment.is_cut || matches!(change, Change::AllCleared { .. }) {
+                    next.mark_cut(change.channel());
+                }
             }
         }
         Ok((next, changes))
+    }
+
+    fn mark_cut(&mut self, channel: Option<&str>) {
+        for known in self.channels.iter().filter(|known| channel.is_none_or(|channel| channel == *known)) {
+            self.cuts.insert(known.clone(), self.rev);
+        }
+    }
+
+    /// The revision of the last command whose changes show at once in a channel.
+    pub fn cut_rev(&self, channel: &str) -> u64 {
+        self.cuts.get(channel).copied().unwrap_or_default()
     }
 
     /// The airing of a card in a channel, if it is on air there.

@@ -240,6 +240,21 @@ pub enum Change {
     },
 }
 
+impl Change {
+    /// The channel whose picture it concerns; nothing when it may be in all of them.
+    pub fn channel(&self) -> Option<&str> {
+        match self {
+            Self::CardShown { airing }
+            | Self::CardStepped { airing }
+            | Self::CardMoved { airing }
+            | Self::CardHidden { airing, .. } => Some(&airing.channel),
+            Self::AllCleared { channel } => channel.as_deref(),
+            Self::SourceChanged { channel, .. } => Some(channel),
+            _ => None,
+        }
+    }
+}
+
 /// What only the outside knows at the moment of a command.
 #[derive(Debug, Clone)]
 pub struct Moment {

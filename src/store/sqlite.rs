@@ -16,7 +16,7 @@ use crate::time::WallTime;
 
 /// Bodies are JSON in the wire's own words, keys are columns: a new optional field needs no migration.
 const SCHEMA: &str = "
-CREATE TABLE IF NOT EXISTS revision (one INTEGER PRIMARY KEY CHECK (one = 1), rev INTEGER NOT NULL, cleared_rev INTEGER NOT NULL);
+CREATE TABLE IF NOT EXISTS revision (one INTEGER PRIMARY KEY CHECK (one = 1), rev INTEGER NOT NULL);
 CREATE TABLE IF NOT EXISTS products (sku TEXT PRIMARY KEY, body TEXT NOT NULL) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS cards (id TEXT PRIMARY KEY, body TEXT NOT NULL) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS airings (id TEXT PRIMARY KEY, code TEXT NOT NULL UNIQUE, sku TEXT NOT NULL, started INTEGER NOT NULL, ended INTEGER, body TEXT NOT NULL) WITHOUT ROWID;
@@ -24,7 +24,7 @@ CREATE INDEX IF NOT EXISTS airings_on_air ON airings (started) WHERE ended IS NU
 CREATE TABLE IF NOT EXISTS channels (name TEXT PRIMARY KEY, epoch INTEGER NOT NULL, starts INTEGER NOT NULL, last_segment INTEGER, last_live INTEGER) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS stream_keys (id TEXT PRIMARY KEY, digest BLOB NOT NULL, body TEXT NOT NULL) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS sources (channel TEXT PRIMARY KEY, body TEXT NOT NULL) WITHOUT ROWID;
-PRAGMA user_version = 1;
+PRAGMA user_version = 2;
 ";
 
 /// The store in one file.
@@ -47,6 +47,14 @@ impl Sqlite {
         connection.busy_timeout(Duration::from_secs(2)).map_err(database("open"))?;
         connection.pragma_update(None, "journal_mode", "WAL").map_err(database("open"))?;
         connection.pragma_update(None, "synchronous", "NORMAL").map_err(database("open"))?;
+        let version: u32 = connection
+            .pragma_query_value(None, "user_version", |row| row.get(0))
+            .map_err(database("read the version of"))?;
+        if version == 1 {
+            connection
+                .execute_batch("ALTER TABLE revision DROP COLUMN cleared_rev")
+                .map_err(database("bring up to date"))?;
+        }
         connection.execute_batch(SCHEMA).map_err(database("make its tables"))?;
         Ok(Self { connection })
     }
@@ -98,9 +106,9 @@ fn json(value: &impl Serialize) -> String {
 
 impl Store for Sqlite {
     fn load(&mut self) -> Result<State, Error> {
-        let (rev, cut_rev) = self
+        let rev = self
             .connection
-            .query_row("SELECT rev, cleared_rev FROM revision", [], |row| Ok((row.get(0)?, row.get(1)?)))
+            .query_row("SELECT rev FROM revision", [], |row| row.get(0))
             .optional()
             .map_err(database("read"))?
             .unwrap_or_default();
@@ -111,7 +119,6 @@ impl Store for Sqlite {
         let sources = self.channel_sources()?;
         Ok(State {
             rev,
-            cut_rev,
             products: products.into_iter().map(|product| (product.sku.clone(), product)).collect(),
             cards: cards.into_iter().map(|card| (card.id.clone(), card)).collect(),
             airings,
@@ -127,7 +134,7 @@ impl Store for Sqlite {
             save_change(&transaction, change).map_err(database("save a change"))?;
         }
         transaction
-            .execute("INSERT OR REPLACE INTO revision VALUES (1, ?1, ?2)", params![state.rev, state.cut_rev])
+            .execute("INSERT OR REPLACE INTO revision VALUES (1, ?1)", [state.rev])
             .map_err(database("save the revision"))?;
         transaction.commit().map_err(database("commit"))
     }

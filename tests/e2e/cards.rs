@@ -66,9 +66,9 @@ fn a_countdown_shows_each_second_once_and_changes_on_the_second() {
             difference(&frames[at - 1], &frames[at]) > 1.5
         })
         .collect();
-    // Told as drawn when it surely is: a frame or two after the first.
+    // It began with its command, and was told as drawn when it surely was.
     let first = changes.first().unwrap_or(&0) - 30;
-    assert!((shown - 2..=shown).contains(&first), "{shown}: {changes:?}");
+    assert!((shown - 29..=shown).contains(&first), "{shown}: {changes:?}");
     let wanted: Vec<u64> = (1..=5).map(|second| first + second * 30).collect();
     assert_eq!(changes, wanted, "5, 4, 3, 2, 1, and then the end");
 }

@@ -1,13 +1,16 @@
 //! One airing on the desk: its film, and what of it is still to be drawn.
 
+mod plan;
+
 use std::collections::VecDeque;
 use std::sync::Arc;
 
+use self::plan::CHANGE_NANOS;
 use super::place;
 use crate::media::Canvas;
 use crate::overlay::animate::{self, Moves, Times};
 use crate::overlay::colour::Format;
-use crate::overlay::content::{self, Content, Phase, Roll};
+use crate::overlay::content::{self, Content, Phase};
 use crate::overlay::element::{Code, Crawl, Layer};
 use crate::overlay::film::{Face, Film, Round};
 use crate::overlay::raster;
@@ -19,10 +22,10 @@ use crate::time::MediaTime;
 
 /// How far ahead the seconds of a countdown are drawn.
 const AHEAD_NANOS: i64 = 3_000_000_000;
-/// How long a price turns, and one step fades into the next.
-const CHANGE_NANOS: i64 = 400_000_000;
-/// Pictures of one round of an animation that calls for attention; a longer round shows each twice as long.
-const MOST_ROUND: u32 = 30;
+/// After something of it could not be drawn.
+const REST_NANOS: i64 = 1_000_000_000;
+/// What calls for attention is drawn when nothing else is to be drawn.
+const SOME_TIME: MediaTime = MediaTime(u64::MAX);
 
 /// Draws for one channel.
 #[derive(Debug, Clone)]
@@ -34,12 +37,7 @@ pub(super) struct Easel {
 
 impl Easel {
     pub(super) fn frame_nanos(&self) -> i64 {
-        self.canvas.rate.time_of(1).0 as i64
-    }
-
-    /// Frames of a change that moves.
-    fn change_frames(&self) -> i64 {
-        CHANGE_NANOS / self.frame_nanos().max(1)
+        (self.canvas.rate.time_of(1).0 as i64).max(1)
     }
 
     /// The frame nearest to a time.
@@ -97,6 +95,10 @@ pub(super) struct Item {
     covered: MediaTime,
     changed: MediaTime,
     has_round: bool,
+    has_exit: bool,
+    /// What the seconds show that are drawn but not over, by their first frames.
+    seconds: Vec<(MediaTime, Content)>,
+    rests_until: MediaTime,
 }
 
 /// What a new item begins with.
@@ -125,6 +127,9 @@ impl Item {
             covered: start.now,
             changed: MediaTime::ZERO,
             has_round: false,
+            has_exit: false,
+            seconds: vec![(start.now, start.content.clone())],
+            rests_until: MediaTime::ZERO,
             base,
             airing: start.airing,
             card: start.card,
@@ -160,54 +165,13 @@ impl Item {
         }))
     }
 
-    fn plan_rest(&mut self, from: MediaTime) {
-        self.jobs.push_back(Job::Face { from, content: Box::new(self.content.clone()) });
-    }
-
-    fn plan_entrance(&mut self, easel: &Easel, enter: MediaTime) {
-        let frame = easel.frame_nanos();
-        let frames = |nanos: i64| nanos / frame.max(1);
-        if self.turns_a_second(enter, self.moves.enter_nanos) {
-            self.plan_rest(enter);
-        } else if self.design.native.animation.in_ms > 0 && self.moves.enter_nanos > 0 {
-            for n in 0..frames(i64::from(self.design.native.animation.in_ms) * 1_000_000) {
-                let ms = ((n + 1) * frame / 1_000_000) as u32;
-                self.plan_phase(enter.offset(n * frame), Phase::In(ms));
-            }
-            self.plan_rest(
-                easel.nearest(enter.offset(i64::from(self.design.native.animation.in_ms) * 1_000_000)),
-            );
-        } else if self.moves.enter == Transition::Pop {
-            for n in 0..frames(self.moves.enter_nanos) {
-                let share = (n + 1) as f64 * frame as f64 / self.moves.enter_nanos as f64;
-                self.jobs.push_back(Job::Sized {
-                    from: easel.nearest(enter.offset(n * frame)),
-                    size: animate::pop_size(share),
-                });
-            }
-            self.plan_rest(easel.nearest(enter.offset(self.moves.enter_nanos)));
-        } else {
-            self.plan_rest(enter);
-        }
-    }
-
-    fn plan_phase(&mut self, from: MediaTime, phase: Phase) {
-        let content = Box::new(Content { phase, ..self.content.clone() });
-        self.jobs.push_back(Job::Face { from, content });
-    }
-
     /// It goes from `leave` on.
-    pub(super) fn leave(&mut self, easel: &Easel, leave: MediaTime) {
+    pub(super) fn leave(&mut self, leave: MediaTime) {
         self.times.leave = Some(leave);
         self.jobs.clear();
         self.countdown_end = None;
         self.has_round = true; // no other begins
-        if self.design.native.animation.out_ms > 0 && self.moves.leave_nanos > 0 {
-            let frame = easel.frame_nanos();
-            for n in 0..i64::from(self.design.native.animation.out_ms) * 1_000_000 / frame.max(1) {
-                self.plan_phase(leave.offset(n * frame), Phase::Out(((n + 1) * frame / 1_000_000) as u32));
-            }
-        }
+        self.has_exit = false;
     }
 
     /// It shows `content` from `from` on.
@@ -219,13 +183,14 @@ impl Item {
         from: MediaTime,
     ) -> Result<(), raster::Error> {
         let base = easel.studio.card(&self.design, &content, easel.scale(&self.card), easel.format)?;
+        self.seconds = vec![(from, content.clone())];
         let before = std::mem::replace(&mut self.content, content);
         self.base = base;
         // Changes that come faster than they could be seen to move are cuts.
         let is_calm = from.since(self.changed) > 2 * CHANGE_NANOS;
         self.changed = from;
         self.jobs.clear();
-        self.has_round = false;
+        (self.has_round, self.has_exit) = (false, false);
         self.crawl = self.draw_crawl(easel, from)?;
         let change = self.card.transition.unwrap_or_default().change;
         let change = change.or(self.design.template.transition.change);
@@ -237,7 +202,7 @@ impl Item {
         } else if is_step && self.design.native.animation.step_ms > 0 {
             self.plan_steps(easel, from);
         } else if is_price && change == Some(Transition::Roll) {
-            self.plan_roll(easel, before.price().unwrap_or_default(), from);
+            self.plan_roll(easel, &before.price().unwrap_or_default(), from);
         } else if is_step || change == Some(Transition::Fade) {
             self.plan_mix(easel, from);
         } else {
@@ -248,60 +213,6 @@ impl Item {
             self.work(easel)?;
         }
         Ok(())
-    }
-
-    /// Whether a second of its countdown ends while something would move: no second is shown twice.
-    fn turns_a_second(&self, from: MediaTime, lasts: i64) -> bool {
-        let left = |at| self.countdown_end.map(|end| content::seconds_left(end, at));
-        left(from) != left(from.offset(lasts + 100_000_000))
-    }
-
-    fn plan_steps(&mut self, easel: &Easel, from: MediaTime) {
-        let frame = easel.frame_nanos();
-        for n in 0..i64::from(self.design.native.animation.step_ms) * 1_000_000 / frame.max(1) {
-            self.plan_phase(
-                easel.nearest(from.offset(n * frame)),
-                Phase::Step(((n + 1) * frame / 1_000_000) as u32),
-            );
-        }
-        self.end_change(easel, from, i64::from(self.design.native.animation.step_ms) * 1_000_000);
-    }
-
-    fn plan_roll(&mut self, easel: &Easel, old: String, from: MediaTime) {
-        let frames = easel.change_frames();
-        for n in 1..=frames {
-            let eased = animate::ease(crate::state::Easing::EaseInOut, n as f64 / (frames + 1) as f64);
-            let roll = Roll { from: old.clone(), permille: (eased * 1000.0) as u16 };
-            let content = Box::new(Content { roll: Some(roll), ..self.content.clone() });
-            let at = easel.nearest(from.offset((n - 1) * easel.frame_nanos()));
-            self.jobs.push_back(Job::Face { from: at, content });
-        }
-        self.end_change(easel, from, frames * easel.frame_nanos());
-    }
-
-    fn plan_mix(&mut self, easel: &Easel, from: MediaTime) {
-        let after = self.base.dressed(&self.link);
-        // What is on air then: pictures of later seconds may be drawn already.
-        let before = self.film.at(from).map_or_else(|| after.clone(), |face| face.sprite.clone());
-        let frames = easel.change_frames();
-        if (before.width, before.height) == (after.width, after.height) {
-            for n in 1..=frames {
-                self.jobs.push_back(Job::Mixed {
-                    from: easel.nearest(from.offset((n - 1) * easel.frame_nanos())),
-                    before: before.clone(),
-                    after: after.clone(),
-                    share: (n * 256 / (frames + 1)) as u16,
-                });
-            }
-        }
-        self.end_change(easel, from, self.jobs.len() as i64 * easel.frame_nanos());
-    }
-
-    /// Whatever of a change is not drawn in time: after it there is the truth. Until its first picture is drawn,
-    /// which is next, the old one is shown.
-    fn end_change(&mut self, easel: &Easel, from: MediaTime, lasts: i64) {
-        self.film.drop_from(from);
-        self.film.plan(self.face(easel, &self.base, easel.nearest(from.offset(lasts))));
     }
 
     fn face(&self, easel: &Easel, base: &Base, from: MediaTime) -> Face {
@@ -315,7 +226,7 @@ impl Item {
     }
 
     /// Draws one picture that is still to be drawn. `false` when there is none.
-    pub(super) fn work(&mut self, easel: &Easel) -> Result<bool, raster::Error> {
+    fn work(&mut self, easel: &Easel) -> Result<bool, raster::Error> {
         let Some(job) = self.jobs.pop_front() else { return Ok(false) };
         let scale = easel.scale(&self.card);
         match job {
@@ -357,25 +268,70 @@ impl Item {
         Ok(true)
     }
 
-    /// Whether the seconds of its countdown have to be drawn further.
-    pub(super) fn wants_seconds(&self, now: MediaTime) -> bool {
-        self.countdown_end.is_some_and(|end| {
-            self.covered < end && self.covered.since(now) < AHEAD_NANOS && self.jobs.is_empty()
-        })
+    /// When what it draws next is due, if it has something to draw now.
+    pub(super) fn due(&self, now: MediaTime) -> Option<MediaTime> {
+        if self.rests_until > now {
+            return None;
+        }
+        match self.jobs.front() {
+            Some(Job::Face { from, .. } | Job::Sized { from, .. } | Job::Mixed { from, .. }) => Some(*from),
+            Some(Job::Round { .. }) => Some(SOME_TIME),
+            None if self.wants_exit(now) => self.times.leave,
+            None if self.wants_seconds(now) => Some(self.covered),
+            None => self.wants_round().then_some(SOME_TIME),
+        }
     }
 
-    /// When its next second has to be drawn.
-    pub(super) fn wakes(&self) -> Option<MediaTime> {
-        let end = self.countdown_end?;
-        (self.covered < end).then(|| self.covered.offset(-AHEAD_NANOS))
+    /// Draws what is due next. `content` is what its card shows at a moment.
+    ///
+    /// # Errors
+    /// [`raster::Error`]; it is left in peace for a second then.
+    pub(super) fn advance(
+        &mut self,
+        easel: &Easel,
+        now: MediaTime,
+        content: impl FnOnce(&Self, MediaTime) -> Option<Content>,
+    ) -> Result<(), raster::Error> {
+        let outcome = if !self.jobs.is_empty() {
+            self.work(easel).map(|_| ())
+        } else if self.wants_exit(now) {
+            self.plan_exit(easel);
+            Ok(())
+        } else if self.wants_seconds(now) {
+            self.plan_second(easel, content)
+        } else {
+            self.begin_round(easel);
+            Ok(())
+        };
+        if outcome.is_err() {
+            self.rests_until = now.offset(REST_NANOS);
+        }
+        outcome
+    }
+
+    /// Whether the seconds of its countdown have to be drawn further.
+    fn wants_seconds(&self, now: MediaTime) -> bool {
+        self.countdown_end.is_some_and(|end| self.covered < end && self.covered.since(now) < AHEAD_NANOS)
+    }
+
+    fn wants_round(&self) -> bool {
+        !self.has_round && self.design.native.animation.loop_ms > 0
+    }
+
+    /// When something is to be drawn again.
+    pub(super) fn wakes(&self, now: MediaTime) -> Option<MediaTime> {
+        let second = self.countdown_end.filter(|end| self.covered < *end).map(|_| self.covered);
+        let rested = Some(self.rests_until).filter(|until| *until > now);
+        let ahead = second.into_iter().chain(self.exit()).map(|time| time.offset(-AHEAD_NANOS));
+        ahead.min().max(rested)
     }
 
     /// Plans the next second: the digit changes on the frame nearest to it. `content` is the card's at that
     /// moment.
-    pub(super) fn plan_second(
+    fn plan_second(
         &mut self,
         easel: &Easel,
-        content: impl FnOnce(MediaTime) -> Option<Content>,
+        content: impl FnOnce(&Self, MediaTime) -> Option<Content>,
     ) -> Result<(), raster::Error> {
         let Some(end) = self.countdown_end else { return Ok(()) };
         let half = easel.frame_nanos() / 2;
@@ -383,30 +339,22 @@ impl Item {
         let next = end.offset(-(left.saturating_sub(1) as i64) * 1_000_000_000);
         let from = easel.nearest(next);
         self.covered = from.max(self.covered.offset(1));
-        let Some(content) = content(next) else { return Ok(()) };
+        let Some(content) = content(self, next) else { return Ok(()) };
         if content != self.content {
             let base = easel.studio.card(&self.design, &content, easel.scale(&self.card), easel.format)?;
             self.film.plan(self.face(easel, &base, from));
+            self.seconds.push((from, content.clone()));
             (self.content, self.base) = (content, base);
         }
         Ok(())
     }
 
     /// Begins to draw what calls for attention, once all else is drawn.
-    pub(super) fn begin_round(&mut self, easel: &Easel) -> bool {
-        if self.has_round || self.design.native.animation.loop_ms == 0 || !self.jobs.is_empty() {
-            return false;
-        }
+    fn begin_round(&mut self, easel: &Easel) {
         self.has_round = true;
-        let frame = easel.frame_nanos() as u64;
-        let frames =
-            (u64::from(self.design.native.animation.loop_ms) * 1_000_000 / frame.max(1)).max(1) as u32;
-        let each = frames.div_ceil(MOST_ROUND);
-        let count = frames / each;
-        let each_nanos = frame * u64::from(each);
+        let (count, each_nanos) = self.round(easel);
         let step_ms = (each_nanos / 1_000_000) as u32;
         self.jobs.push_back(Job::Round { faces: Vec::new(), each_nanos, count, step_ms });
-        true
     }
 
     pub(super) fn has_gone(&self, now: MediaTime) -> bool {
@@ -416,6 +364,8 @@ impl Item {
     /// As the element blends it.
     pub(super) fn layer(&mut self, now: MediaTime) -> Layer {
         self.film.trim(now);
+        let over = self.seconds.partition_point(|(from, _)| *from <= now);
+        self.seconds.drain(..over.saturating_sub(1));
         Layer {
             id: self.airing.id.clone(),
             film: self.film.clone(),
@@ -426,3 +376,6 @@ impl Item {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

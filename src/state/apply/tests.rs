@@ -35,7 +35,8 @@ fn show(card_id: &str) -> Command {
 }
 
 fn shop() -> State {
-    let mut state = State { channels: vec!["main".into()], templates: samples(), ..State::default() };
+    let mut state =
+        State { channels: vec!["main".into(), "second".into()], templates: samples(), ..State::default() };
     for command in [
         Command::PutProduct(product("cup")),
         Command::PutProduct(product("pot")),
@@ -96,7 +97,7 @@ fn clear_all_empties_the_air_and_marks_the_cut() {
     let (state, changes) = state.apply(Command::ClearAll { channel: None }, &moment(2)).unwrap();
     assert_eq!(kinds(&changes), ["CardHidden", "AllCleared"]);
     assert!(state.airings.is_empty());
-    assert_eq!(state.cut_rev, state.rev);
+    assert_eq!(state.cut_rev("main"), state.rev);
 }
 
 #[test]
@@ -259,9 +260,10 @@ fn free_places_are_never_taken_and_a_cut_is_marked() {
     let (state, _) = shop().apply(Command::PutCard(free("x", 0)), &moment(1)).unwrap();
     let (state, _) = state.apply(Command::PutCard(free("y", 9000)), &moment(1)).unwrap();
     let (state, _) = state.apply(show("x"), &moment(2)).unwrap();
-    assert_eq!(state.cut_rev, 0);
+    assert_eq!(state.cut_rev("main"), 0);
     let cut = Moment { is_cut: true, ..moment(3) };
     let (state, changes) = state.apply(show("y"), &cut).unwrap();
     assert_eq!(kinds(&changes), ["CardShown"]);
-    assert_eq!((state.airings.len(), state.cut_rev), (2, state.rev));
+    assert_eq!((state.airings.len(), state.cut_rev("main")), (2, state.rev));
+    assert_eq!(state.cut_rev("second"), 0, "another channel's cards move as ever");
 }
