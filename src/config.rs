@@ -2,6 +2,7 @@
 //! else. An unknown key or a bad value ends the start with a sentence that names it; nothing falls
 //! back silently.
 
+mod ladder;
 mod look;
 
 use std::collections::BTreeMap;
@@ -12,6 +13,7 @@ use clap::Args;
 use serde::Deserialize;
 
 use crate::media::{Canvas, FrameRate};
+pub use ladder::Rung;
 pub use look::{Look, Overlay, Pictures, Theme};
 use look::{LookFile, OverlayFile};
 
@@ -48,6 +50,12 @@ pub enum Error {
 
 /// A source's rank unless said otherwise: every encoder goes before it.
 pub const DEFAULT_SOURCE_RANK: u32 = 100;
+/// Segments that a live playlist lists at least. Apple wants 6 or more.
+const LEAST_LISTED: usize = 15;
+/// Half a day: a playlist is read whole by everyone who comes.
+const MOST_DVR_MIN: u32 = 720;
+/// What codes pictures; each has its `pipelines/rung_NAME.gst`. The first that the machine has is taken.
+pub const ENCODERS: [&str; 6] = ["va", "nv", "qsv", "v4l2", "x264", "openh264"];
 /// x264's presets that keep up live.
 const PRESETS: [&str; 6] = ["ultrafast", "superfast", "veryfast", "faster", "fast", "medium"];
 
@@ -114,6 +122,8 @@ struct ChannelFile {
     video_kbps: Option<u32>,
     audio_kbps: Option<u32>,
     preset: Option<String>,
+    rungs: Option<Vec<ladder::RungFile>>,
+    encoder: Option<String>,
     srt_passphrase: Option<String>,
     source: Option<String>,
     source_rank: Option<u32>,
@@ -161,13 +171,20 @@ pub struct Hls {
     pub segment_s: f64,
     /// Parts in a segment.
     pub parts_per_segment: u32,
-    /// Segments in a live playlist.
-    pub window_segments: usize,
+    /// Minutes that viewers can go back, kept on disk; 0 keeps nothing there.
+    pub dvr_min: u32,
+}
+
+impl Hls {
+    /// Whole segments that a live playlist lists.
+    pub fn listed_segments(&self) -> usize {
+        ((f64::from(self.dvr_min) * 60.0 / self.segment_s).ceil() as usize).max(LEAST_LISTED)
+    }
 }
 
 impl Default for Hls {
     fn default() -> Self {
-        Self { segment_s: 2.0, parts_per_segment: 6, window_segments: 15 }
+        Self { segment_s: 2.0, parts_per_segment: 6, dvr_min: 30 }
     }
 }
 
@@ -212,8 +229,10 @@ pub struct Channel {
     pub name: String,
     /// Picture size and rate.
     pub canvas: Canvas,
-    /// Video bit rate.
-    pub video_kbps: u32,
+    /// Its picture in several sizes, the canvas itself first.
+    pub rungs: Vec<Rung>,
+    /// What codes the picture; nothing means the best that the machine has.
+    pub encoder: Option<String>,
     /// Audio bit rate.
     pub audio_kbps: u32,
     /// x264's preset.
@@ -317,8 +336,8 @@ impl Config {
         if !(1..=20).contains(&self.hls.parts_per_segment) {
             return value("hls.parts_per_segment", self.hls.parts_per_segment.to_string(), "1 to 20");
         }
-        if !(6..=900).contains(&self.hls.window_segments) {
-            return value("hls.window_segments", self.hls.window_segments.to_string(), "6 to 900");
+        if self.hls.dvr_min > MOST_DVR_MIN {
+            return value("hls.dvr_min", self.hls.dvr_min.to_string(), "up to 720 minutes");
         }
         // Less and sound is not there when its tick comes; more and the frames that wait fill the memory.
         if !(60..=1500).contains(&self.ingest.jitter_ms) {
@@ -408,7 +427,16 @@ fn channel_from(name: String, file: ChannelFile, look: &Look) -> Result<Channel,
     let own =
         LookFile { theme: file.theme, brand_colour: file.brand_colour, font: file.font, locale: file.locale };
     let look = own.over(look, &format!("channels.{name}"))?;
-    Ok(Channel { name, canvas, video_kbps, audio_kbps, preset, srt_passphrase, source, look })
+    let rungs = ladder::rungs(canvas, video_kbps, file.rungs, &name)?;
+    let encoder = file.encoder.filter(|encoder| encoder != "auto");
+    if encoder.as_ref().is_some_and(|encoder| !ENCODERS.contains(&encoder.as_str())) {
+        return Err(bad(
+            ".encoder",
+            encoder.unwrap_or_default(),
+            "auto, va, nv, qsv, v4l2, x264 or openh264",
+        ));
+    }
+    Ok(Channel { name, canvas, rungs, encoder, audio_kbps, preset, srt_passphrase, source, look })
 }
 
 fn parse_rate(text: &str) -> Option<FrameRate> {
@@ -428,54 +456,4 @@ fn default_kbps(canvas: Canvas) -> u32 {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn file(text: &str) -> Result<Config, Error> {
-        let file = toml::from_str(text)
-            .map_err(|error| Error::Parse { path: "x".into(), detail: error.to_string() })?;
-        Config::merge(Flags::default(), file)
-    }
-
-    #[test]
-    fn flags_win_over_the_file_and_the_file_over_defaults() {
-        let written: File = toml::from_str("http = '127.0.0.1:1'\nrtmp = '127.0.0.1:2'").unwrap();
-        let flags = Flags { http: Some("127.0.0.1:9".parse().unwrap()), ..Flags::default() };
-        let config = Config::merge(flags, written).unwrap();
-        assert_eq!(config.http.port(), 9);
-        assert_eq!(config.rtmp.port(), 2);
-        assert_eq!(config.data_dir, PathBuf::from("data"));
-    }
-
-    #[test]
-    fn an_unknown_key_is_refused_by_name() {
-        let error = file("htpp = '127.0.0.1:1'").unwrap_err();
-        assert!(error.to_string().contains("htpp"), "{error}");
-    }
-
-    #[test]
-    fn a_vertical_channel_stands_beside_main() {
-        let config = file("[channels.shop]\nwidth = 720\nheight = 1280\nfps = '30000/1001'").unwrap();
-        let names: Vec<_> = config.channels.iter().map(|channel| channel.name.as_str()).collect();
-        assert_eq!(names, ["main", "shop"]);
-        assert_eq!(config.channels[1].canvas.height, 1280);
-        assert_eq!(config.channels[1].canvas.rate.den, 1001);
-    }
-
-    #[test]
-    fn bad_values_are_named() {
-        for (text, key) in [
-            ("[channels.main]\nwidth = 1279", "channels.main.width"),
-            ("[channels.main]\nfps = '0'", "channels.main.fps"),
-            ("[channels.main]\npreset = 'fastest'", "channels.main.preset"),
-            ("[hls]\nsegment_s = 0.1", "hls.segment_s"),
-            ("public_url = 'shop.example'", "public_url"),
-            ("[overlay]\nbrand_colour = 'red'", "overlay.brand_colour"),
-            ("[channels.main]\nfont = 'a;b'", "channels.main.font"),
-            ("[overlay]\ntheme = 'pink'", "theme"),
-        ] {
-            let error = file(text).unwrap_err().to_string();
-            assert!(error.contains(key), "{error}");
-        }
-    }
-}
+mod tests;

@@ -1,7 +1,8 @@
 //! The programme's raw frames and samples to coded units, in a pipeline that lives as long as its channel.
 //!
-//! The overlay element sits in the same pipeline, before the encoder. Frames arrive exactly one a tick, so
-//! the encoder's own count of frames puts a key frame on every segment's start.
+//! The overlay element sits in the same pipeline, before the encoders: one for each rung, all from the same
+//! frames. Frames arrive exactly one a tick, so an encoder's own count of frames puts a key frame on every segment's
+//! start, the same in every rung.
 
 use std::path::Path;
 use std::time::Duration;
@@ -12,8 +13,8 @@ use gstreamer_app as gst_app;
 use gstreamer_app::prelude::*;
 use tokio::sync::mpsc;
 
-use crate::config::Channel;
-use crate::media::{AUDIO_HZ, AccessUnit, Codec, Format, Kind, Packet};
+use crate::config::{Channel, ENCODERS, Rung};
+use crate::media::{AUDIO_HZ, AccessUnit, Canvas, Codec, Format, Kind, Packet};
 use crate::package::grid::{AAC_BLOCK, Grid};
 use crate::pipeline::description::Description;
 use crate::pipeline::raw::{Frame, Sink, Sound};
@@ -32,8 +33,8 @@ pub struct Encoder {
     pipeline: Pipeline,
     /// What its pipeline reports.
     pub events: mpsc::Receiver<Event>,
-    /// Configurations and units of both tracks, in order within each.
-    pub packets: mpsc::Receiver<Packet>,
+    /// Configurations and units of all tracks, in order within each: rungs by their numbers, then the sound.
+    pub packets: mpsc::Receiver<(usize, Packet)>,
 }
 
 /// The way in, for the programme.
@@ -56,19 +57,27 @@ impl Encoder {
     ) -> Result<(Self, std::sync::Arc<dyn Sink>), pipeline::Error> {
         let pipeline = Description::load("programme", replacements)?.build()?;
         prepare(&pipeline)?;
-        let encoder = pipeline.element::<gst::Element>("encoder_video")?;
-        encoder.set_property_from_str("speed-preset", &channel.preset);
-        encoder.set_property("bitrate", channel.video_kbps);
-        encoder.set_property("key-int-max", grid.frames_per_segment());
-        encoder.set_property("threads", threads(channel));
+        let (sender, packets) = mpsc::channel(UNITS);
+        let name = choose(channel, replacements);
+        for (track, rung) in channel.rungs.iter().enumerate() {
+            let branch =
+                Description::load(&format!("rung_{name}"), replacements)?.branch(&pipeline, "rungs")?;
+            set_up(&branch.element("encoder")?, name, rung, grid, &channel.preset);
+            let size = gst::Caps::builder("video/x-raw")
+                .field("width", rung.canvas.width as i32)
+                .field("height", rung.canvas.height as i32)
+                .field("pixel-aspect-ratio", gst::Fraction::new(1, 1))
+                .build();
+            branch.element::<gst::Element>("size")?.set_property("caps", size);
+            deliver(&branch.element("out")?, Kind::Video, track, sender.clone());
+        }
+        tracing::info!(channel = channel.name, "{} rungs, coded by {name}", channel.rungs.len());
         let audio_encoder = pipeline.element::<gst::Element>("encoder_audio")?;
         audio_encoder.set_property("bitrate", channel.audio_kbps as i32 * 1000);
         let inlet = Inlet { video: pipeline.element("in_video")?, audio: pipeline.element("in_audio")? };
         inlet.video.set_caps(Some(&video_caps(channel)));
         inlet.audio.set_caps(Some(&audio_caps()));
-        let (sender, packets) = mpsc::channel(UNITS);
-        deliver(&pipeline.element("out_video")?, Kind::Video, sender.clone());
-        deliver(&pipeline.element("out_audio")?, Kind::Audio, sender);
+        deliver(&pipeline.element("out_audio")?, Kind::Audio, channel.rungs.len(), sender);
         let events = pipeline.events();
         let pipeline = pipeline.play().await?;
         Ok((Self { pipeline, events, packets }, std::sync::Arc::new(inlet)))
@@ -84,10 +93,56 @@ impl Encoder {
     }
 }
 
+/// What codes the rungs: as configured, else the first that the machine has.
+fn choose(channel: &Channel, replacements: Option<&Path>) -> &'static str {
+    let has = |name: &&&str| {
+        let description = Description::load(&format!("rung_{name}"), replacements);
+        description.is_ok_and(|description| {
+            description.factories().iter().all(|factory| gst::ElementFactory::find(factory).is_some())
+        })
+    };
+    let named = channel.encoder.as_deref();
+    let found = ENCODERS.iter().find(|name| named == Some(**name)).or_else(|| ENCODERS.iter().find(has));
+    found.copied().unwrap_or("x264") // whose absence is then told by name
+}
+
+/// Rates have another unit and distances another name in each.
+fn set_up(encoder: &gst::Element, name: &str, rung: &Rung, grid: &Grid, preset: &str) {
+    let distance = grid.frames_per_segment();
+    match name {
+        "x264" => {
+            encoder.set_property_from_str("speed-preset", preset);
+            encoder.set_property("bitrate", rung.kbps);
+            encoder.set_property("key-int-max", distance);
+            encoder.set_property("threads", threads(rung.canvas));
+        }
+        "openh264" => {
+            encoder.set_property("bitrate", rung.kbps * 1000);
+            encoder.set_property("max-bitrate", rung.kbps * 1200);
+            encoder.set_property("gop-size", distance);
+            encoder.set_property("multi-thread", threads(rung.canvas));
+        }
+        "v4l2" => {
+            let bits = rung.kbps * 1000;
+            let controls = format!(
+                "controls,video_bitrate={bits},video_gop_size={distance},h264_i_frame_period={distance}"
+            );
+            encoder.set_property_from_str("extra-controls", &controls);
+        }
+        "va" => {
+            encoder.set_property("bitrate", rung.kbps);
+            encoder.set_property("key-int-max", distance);
+        }
+        _ => {
+            encoder.set_property("bitrate", rung.kbps);
+            encoder.set_property_from_str("gop-size", &distance.to_string());
+        }
+    }
+}
+
 /// One encoder thread for each 1280x720 at 30: a thread more than needed costs 8 % CPU (measured on two cores)
 /// and a frame of delay.
-fn threads(channel: &Channel) -> u32 {
-    let canvas = channel.canvas;
+fn threads(canvas: Canvas) -> u32 {
     let pixels_per_second = f64::from(canvas.width * canvas.height) * canvas.rate.as_f64();
     (pixels_per_second / (1280.0 * 720.0 * 30.0)).ceil().clamp(1.0, 16.0) as u32
 }
@@ -146,7 +201,7 @@ impl Sink for Inlet {
 }
 
 /// Sends a track's configuration, whenever it changes, and its units.
-fn deliver(out: &gst_app::AppSink, kind: Kind, packets: mpsc::Sender<Packet>) {
+fn deliver(out: &gst_app::AppSink, kind: Kind, track: usize, packets: mpsc::Sender<(usize, Packet)>) {
     let mut known: Option<Bytes> = None;
     let callbacks = gst_app::AppSinkCallbacks::builder().new_sample(move |out| {
         let sample = out.pull_sample().map_err(|_| gst::FlowError::Eos)?;
@@ -155,10 +210,10 @@ fn deliver(out: &gst_app::AppSink, kind: Kind, packets: mpsc::Sender<Packet>) {
             known.clone_from(&config);
             let codec = if kind == Kind::Video { Codec::H264 } else { Codec::Aac };
             let packet = Packet::Format(Format { codec, config: config.unwrap_or_default() });
-            packets.blocking_send(packet).map_err(|_| gst::FlowError::Eos)?;
+            packets.blocking_send((track, packet)).map_err(|_| gst::FlowError::Eos)?;
         }
         if let Some(unit) = unit(kind, &sample) {
-            packets.blocking_send(Packet::Unit(unit)).map_err(|_| gst::FlowError::Eos)?;
+            packets.blocking_send((track, Packet::Unit(unit))).map_err(|_| gst::FlowError::Eos)?;
         }
         Ok(gst::FlowSuccess::Ok)
     });

@@ -197,6 +197,8 @@ pub struct ChannelStatus {
     pub card_problems: Vec<CardProblem>,
     /// Whether the QR codes on air can be read from what viewers get.
     pub codes: Vec<CodeCheck>,
+    /// Why segments are not kept on disk, when they should be.
+    pub storage_problem: Option<String>,
 }
 
 /// Something that a producer should know of a card.

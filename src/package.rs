@@ -7,12 +7,15 @@
 //! - [`cmaf`]: ISO BMFF boxes
 //! - [`segmenter`]: units to parts, one per track
 //! - [`window`]: which parts and segments are listed and which can still be fetched
-//! - [`playlist`]: the text
+//! - [`playlist`], [`multivariant`]: the text
+//! - [`metadata`]: what is on air, for players
 //! - [`codec`]: RFC 6381 strings
 
 pub mod cmaf;
 pub mod codec;
 pub mod grid;
+pub mod metadata;
+pub mod multivariant;
 pub mod playlist;
 pub mod segmenter;
 pub mod window;

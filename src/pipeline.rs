@@ -83,19 +83,38 @@ pub struct Pipeline {
     inner: gst::Pipeline,
 }
 
+/// A part of a pipeline with elements of its own.
+#[derive(Debug)]
+pub struct Branch {
+    name: String,
+    bin: gst::Bin,
+}
+
+impl Branch {
+    /// The element `name` of this branch, which must be a `T`.
+    ///
+    /// # Errors
+    /// [`Error::NoElement`].
+    pub fn element<T: IsA<gst::Element>>(&self, name: &str) -> Result<T, Error> {
+        element(&self.bin, &self.name, name)
+    }
+}
+
+fn element<T: IsA<gst::Element>>(bin: &impl IsA<gst::Bin>, of: &str, name: &str) -> Result<T, Error> {
+    bin.by_name(name).and_then(|element| element.downcast::<T>().ok()).ok_or_else(|| Error::NoElement {
+        pipeline: of.to_owned(),
+        kind: T::static_type().name(),
+        element: name.to_owned(),
+    })
+}
+
 impl Pipeline {
     /// The element `name`, which must be a `T`.
     ///
     /// # Errors
     /// [`Error::NoElement`].
     pub fn element<T: IsA<gst::Element>>(&self, name: &str) -> Result<T, Error> {
-        self.inner.by_name(name).and_then(|element| element.downcast::<T>().ok()).ok_or_else(|| {
-            Error::NoElement {
-                pipeline: self.name.clone(),
-                kind: T::static_type().name(),
-                element: name.to_owned(),
-            }
-        })
+        element(&self.inner, &self.name, name)
     }
 
     /// The pipeline itself, for elements that come while it plays.

@@ -16,14 +16,16 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use self::encoding::Encoding;
+use self::encoding::{Encoding, SOUND};
 use self::switch::Switch;
 use super::until;
 use crate::config::{self, Config};
 use crate::control::{Painter, Painting, Subject, View};
 use crate::director::DirectorHandle;
 use crate::ingest::admission::{Presence, Reception};
-use crate::media::{CardProblem, ChannelStatus, CodeCheck, PublisherStatus, Role, SourceStatus};
+use crate::media::{
+    AUDIO_HZ, CardProblem, ChannelStatus, CodeCheck, Kind, PublisherStatus, Role, SourceStatus,
+};
 use crate::overlay::content::Look;
 use crate::overlay::desk::{Desk, guides};
 use crate::overlay::element::{Board, Drawn};
@@ -33,7 +35,8 @@ use crate::package;
 use crate::package::grid::Grid;
 use crate::pipeline;
 use crate::program::{self, Mixer, Outlet, Programme, Progress};
-use crate::serve::live::Live;
+use crate::serve::disk::{self, Disk};
+use crate::serve::live::{Live, Track};
 use crate::store::ChannelRun;
 use crate::time::{MediaTime, ProgramClock, WallTime};
 
@@ -64,8 +67,11 @@ pub enum Error {
     /// The packager.
     #[error(transparent)]
     Package(#[from] package::Error),
+    /// The folder for segments.
+    #[error(transparent)]
+    Disk(#[from] disk::Error),
     /// A thread.
-    #[error("the programme's thread cannot start")]
+    #[error("one of its threads cannot start")]
     Thread(#[from] std::io::Error),
 }
 
@@ -120,7 +126,9 @@ impl Channel {
             parts;
         let grid = Grid::new(channel.canvas.rate, &config.hls);
         let slates = slates::load(&studio.raster, &config, channel.canvas)?;
-        let live = Arc::new(Live::new(grid, clock.epoch(), config.hls.window_segments, run.restarts));
+        let storage = watch::Sender::new(None);
+        let storage_told = storage.subscribe();
+        let live = open_live(&config, &channel, grid, &clock, run.restarts, storage)?;
         let board = Arc::new(Board::default());
         let desk = Desk {
             channel: channel.name.clone(),
@@ -188,6 +196,7 @@ impl Channel {
             drawn: board.drawn(),
             problems: desk.problems.subscribe(),
             codes: codes_told,
+            storage: storage_told,
             live: live.clone(),
         };
         tasks.spawn(until(stop, follow.run()));
@@ -211,6 +220,35 @@ impl Channel {
     }
 }
 
+/// What viewers fetch, with what lies on disk of it, and the thread that writes there.
+fn open_live(
+    config: &Config,
+    channel: &config::Channel,
+    grid: Grid,
+    clock: &ProgramClock,
+    restarts: u64,
+    problem: watch::Sender<Option<String>>,
+) -> Result<Arc<Live>, Error> {
+    let video = channel.rungs.iter().map(|rung| Track { name: rung.name.clone(), kind: Kind::Video });
+    let tracks: Vec<Track> = video.chain([Track { name: SOUND.into(), kind: Kind::Audio }]).collect();
+    let listed = config.hls.listed_segments();
+    if config.hls.dvr_min == 0 {
+        return Ok(Arc::new(Live::new(grid, clock.epoch(), listed, restarts, tracks, None)));
+    }
+    let timescale = |kind| if kind == Kind::Audio { AUDIO_HZ } else { grid.rate().timescale() };
+    let named = tracks.iter().map(|track| (track.name.clone(), timescale(track.kind))).collect();
+    let folder = config.data_dir.join("hls").join(&channel.name);
+    let (disk, writer) = Disk::open(&folder, named, &grid)?;
+    let live = Arc::new(Live::new(grid, clock.epoch(), listed, restarts, tracks, Some(disk)));
+    let held = Arc::downgrade(&live);
+    std::thread::Builder::new().name(format!("{} to disk", channel.name)).spawn(move || {
+        writer.run(&held, |text| {
+            problem.send_replace(text);
+        });
+    })?;
+    Ok(live)
+}
+
 /// Joins what is known of a channel into its status: at every change that matters, else once a second.
 struct Follow {
     status: watch::Sender<ChannelStatus>,
@@ -220,6 +258,7 @@ struct Follow {
     drawn: watch::Receiver<Drawn>,
     problems: watch::Receiver<Vec<CardProblem>>,
     codes: watch::Receiver<Vec<CodeCheck>>,
+    storage: watch::Receiver<Option<String>>,
     live: Arc<Live>,
 }
 
@@ -242,6 +281,7 @@ impl Follow {
                 drawn_ms: shown.first_frame.as_millis(),
                 card_problems: self.problems.borrow_and_update().clone(),
                 codes: self.codes.borrow_and_update().clone(),
+                storage_problem: self.storage.borrow_and_update().clone(),
             });
             let has_ended = tokio::select! {
                 _ = every.tick() => false,

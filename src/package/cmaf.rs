@@ -144,7 +144,7 @@ pub fn chunk(
     decode_time: u64,
     samples: &[Sample],
     starts_segment: bool,
-) -> Result<Bytes, Error> {
+) -> Result<Vec<u8>, Error> {
     let payload: usize = samples.iter().map(|sample| sample.data.len()).sum();
     let mut out = Vec::with_capacity(payload + 160 + samples.len() * 12);
     if starts_segment {
@@ -162,7 +162,7 @@ pub fn chunk(
         data.extend_from_slice(&sample.data);
     }
     Mdat { data }.encode(&mut out)?;
-    Ok(out.into())
+    Ok(out)
 }
 
 fn moof(sequence: u32, decode_time: u64, samples: &[Sample]) -> Moof {
@@ -204,6 +204,7 @@ mod tests {
             |data: &'static [u8], is_keyframe| Sample { duration: 1000, is_keyframe, data: data.into() };
         let bytes = chunk(7, u64::from(u32::MAX) + 5, &[sample(b"key", true), sample(b"delta", false)], true)
             .unwrap();
+        let bytes = Bytes::from(bytes);
         let found = boxes(&bytes);
         let [Any::Styp(styp), Any::Moof(moof), Any::Mdat(mdat)] = &found[..] else { panic!("{found:?}") };
         let traf = &moof.traf[0];

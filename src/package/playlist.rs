@@ -1,4 +1,4 @@
-//! Playlist text, from a [`Window`] and constants.
+//! Media playlist text, from a [`Window`] and constants.
 //!
 //! The writers in the registry lose tags that we need, so the text is ours. Every number that players
 //! treat as constant comes from [`Grid`]. Source: draft-pantos-hls-rfc8216bis-22 section 4, and Apple's
@@ -7,9 +7,9 @@
 use std::fmt::Write;
 
 use super::grid::Grid;
+use super::metadata::Ranges;
 use super::window::{Edge, Segment, Window};
-use crate::media::Canvas;
-use crate::time::WallTime;
+use crate::time::{MediaTime, WallTime};
 
 /// What a media playlist says beside its segments.
 #[derive(Debug, Clone)]
@@ -20,10 +20,21 @@ pub struct Media<'a> {
     pub epoch: WallTime,
     /// The directory of this track's media, relative to the playlist.
     pub directory: &'a str,
-    /// The initialisation segment's file in that directory.
-    pub init: &'a str,
-    /// The other rendition's playlist and live edge.
-    pub other: (&'a str, Edge),
+    /// The other renditions' playlists and live edges.
+    pub others: &'a [(String, Edge)],
+    /// Timed metadata.
+    pub ranges: &'a Ranges,
+}
+
+/// How much of a playlist is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Extent {
+    /// All of it.
+    Full,
+    /// Without the segments that a client with a recent version knows: `_HLS_skip=YES`.
+    Delta,
+    /// Without metadata that it knows, too: `_HLS_skip=v2`.
+    DeltaOfRanges,
 }
 
 /// Segments whose parts are listed, the one in progress included.
@@ -39,41 +50,122 @@ pub fn part_file(number: u64, index: u32) -> String {
     format!("{number}.{index}.m4s")
 }
 
+/// The playlist of the rendition `name`.
+pub fn file(name: &str) -> String {
+    format!("{name}.m3u8")
+}
+
+/// The playlist of the key frames of the rendition `name`.
+pub fn key_frames_file(name: &str) -> String {
+    format!("{name}-iframes.m3u8")
+}
+
+/// Seconds from the end before which a delta update may leave segments out: six target durations, no less is legal.
+fn can_skip_until(grid: &Grid) -> u64 {
+    grid.target_duration() * 6
+}
+
+/// How far back a delta update reaches, in nanoseconds.
+pub fn skip_nanos(grid: &Grid) -> i64 {
+    can_skip_until(grid) as i64 * 1_000_000_000
+}
+
 /// The media playlist of `window` as it is now.
-pub fn media(window: &Window, media: &Media) -> String {
-    let mut text = String::with_capacity(8 * 1024);
-    write_media(&mut text, window, media).expect("writing to a string does not fail");
+pub fn media(window: &Window, media: &Media, extent: Extent) -> String {
+    let mut text = String::with_capacity(256 * window.listed().len() + 4096);
+    write_media(&mut text, window, media, extent).expect("writing to a string does not fail");
     text
 }
 
-fn write_media(out: &mut String, window: &Window, media: &Media) -> std::fmt::Result {
-    let target = media.grid.target_duration();
-    let part_target = media.grid.part_target();
-    // Apple wants at least three parts (A 14.3); rounded up, or a rounded 3 would be less than 3.
-    let part_hold_back = (part_target * 3.0 * 1000.0).ceil() / 1000.0;
-    writeln!(out, "#EXTM3U\n#EXT-X-VERSION:6\n#EXT-X-INDEPENDENT-SEGMENTS\n#EXT-X-TARGETDURATION:{target}")?;
-    writeln!(
-        out,
-        "#EXT-X-SERVER-CONTROL:CAN-BLOCK-RELOAD=YES,PART-HOLD-BACK={part_hold_back:.3},HOLD-BACK={}.0",
-        target * 3
-    )?;
-    writeln!(out, "#EXT-X-PART-INF:PART-TARGET={part_target:.5}")?;
-    let first = window.listed().next().map_or(0, |segment| segment.number);
-    writeln!(out, "#EXT-X-MEDIA-SEQUENCE:{first}")?;
-    writeln!(out, "#EXT-X-DISCONTINUITY-SEQUENCE:{}", window.discontinuity_sequence())?;
-    for (n, segment) in window.listed().enumerate() {
-        write_segment(out, segment, n == 0, window.edge(), media)?;
+/// How many of the oldest listed segments a delta update leaves out.
+fn skipped(window: &Window, media: &Media) -> usize {
+    let boundary = can_skip_until(media.grid) as f64;
+    let (mut from_end, mut kept) = (0.0, 0);
+    for segment in window.listed().rev() {
+        // Left out are those that lie before the boundary with all their length.
+        if from_end >= boundary {
+            break;
+        }
+        from_end += segment.seconds(media.grid);
+        kept += 1;
+    }
+    window.listed().len() - kept
+}
+
+fn write_media(out: &mut String, window: &Window, media: &Media, extent: Extent) -> std::fmt::Result {
+    let skipped = if extent == Extent::Full { 0 } else { skipped(window, media) };
+    let version = match extent {
+        _ if skipped == 0 => 6,
+        Extent::DeltaOfRanges => 10,
+        _ => 9,
+    };
+    write_head(out, window, media.grid, version)?;
+    writeln!(out, "#EXT-X-PART-INF:PART-TARGET={:.5}", media.grid.part_target())?;
+    write_sequences(out, window)?;
+    let is_v2 = skipped > 0 && extent == Extent::DeltaOfRanges;
+    if skipped > 0 {
+        write!(out, "#EXT-X-SKIP:SKIPPED-SEGMENTS={skipped}")?;
+        let removed: Vec<&str> = media.ranges.removed().collect();
+        if is_v2 && !removed.is_empty() {
+            // Ids are ours or were checked: they hold no tabs.
+            write!(out, ",RECENTLY-REMOVED-DATERANGES=\"{}\"", removed.join("\t"))?;
+        }
+        writeln!(out)?;
+    }
+    let mut init = window.listed().nth(skipped.wrapping_sub(1)).map_or("", |segment| &*segment.init);
+    if skipped == 0 {
+        init = "";
+    }
+    for segment in window.listed().skip(skipped) {
+        write_segment(out, segment, &mut init, window.edge(), media)?;
     }
     let edge = window.edge();
     let hint = part_file(edge.segment, edge.part);
     writeln!(out, "#EXT-X-PRELOAD-HINT:TYPE=PART,URI=\"{}/{hint}\"", media.directory)?;
-    write_rendition_report(out, media.other, media.grid.parts_per_segment())
+    write_ranges(out, window, media, is_v2)?;
+    for (uri, edge) in media.others {
+        write_rendition_report(out, uri, *edge, media.grid.parts_per_segment())?;
+    }
+    Ok(())
+}
+
+/// The same in every rendition (6.2.4), but for the version.
+fn write_head(out: &mut String, window: &Window, grid: &Grid, version: u32) -> std::fmt::Result {
+    let target = grid.target_duration();
+    // Apple wants at least three parts (A 14.3); rounded up, or a rounded 3 would be less than 3.
+    let part_hold_back = (grid.part_target() * 3.0 * 1000.0).ceil() / 1000.0;
+    debug_assert!(window.listed().len() > 0);
+    writeln!(out, "#EXTM3U\n#EXT-X-VERSION:{version}\n#EXT-X-INDEPENDENT-SEGMENTS")?;
+    writeln!(out, "#EXT-X-TARGETDURATION:{target}")?;
+    writeln!(
+        out,
+        "#EXT-X-SERVER-CONTROL:CAN-BLOCK-RELOAD=YES,CAN-SKIP-UNTIL={}.0,CAN-SKIP-DATERANGES=YES,\
+         PART-HOLD-BACK={part_hold_back:.3},HOLD-BACK={}.0",
+        can_skip_until(grid),
+        target * 3
+    )
+}
+
+fn write_sequences(out: &mut String, window: &Window) -> std::fmt::Result {
+    let first = window.listed().next().map_or(0, |segment| segment.number);
+    writeln!(out, "#EXT-X-MEDIA-SEQUENCE:{first}")?;
+    writeln!(out, "#EXT-X-DISCONTINUITY-SEQUENCE:{}", window.discontinuity_sequence())
+}
+
+fn write_ranges(out: &mut String, window: &Window, media: &Media, only_new: bool) -> std::fmt::Result {
+    let end = window.listed().last().map_or(MediaTime::ZERO, |segment| segment.start);
+    let since = if only_new { end.offset(-skip_nanos(media.grid)) } else { MediaTime::ZERO };
+    for range in media.ranges.changed(since) {
+        writeln!(out, "{}", range.tag(media.epoch))?;
+    }
+    Ok(())
 }
 
 /// `LAST-MSN` and `LAST-PART` name the newest part that is there, not the next.
 fn write_rendition_report(
     out: &mut String,
-    (uri, edge): (&str, Edge),
+    uri: &str,
+    edge: Edge,
     parts_per_segment: u32,
 ) -> std::fmt::Result {
     let (segment, part) = match edge {
@@ -84,21 +176,32 @@ fn write_rendition_report(
     writeln!(out, "#EXT-X-RENDITION-REPORT:URI=\"{uri}\",LAST-MSN={segment},LAST-PART={part}")
 }
 
-fn write_segment(
+fn write_opening<'a>(
     out: &mut String,
-    segment: &Segment,
-    is_first: bool,
-    edge: Edge,
+    segment: &'a Segment,
+    init: &mut &'a str,
     media: &Media,
 ) -> std::fmt::Result {
     if segment.is_discontinuous {
         writeln!(out, "#EXT-X-DISCONTINUITY")?;
     }
-    if is_first {
-        writeln!(out, "#EXT-X-MAP:URI=\"{}/{}\"", media.directory, media.init)?;
+    // A gap has no header of its own.
+    if **init != *segment.init && !segment.is_gap() {
+        *init = &segment.init;
+        writeln!(out, "#EXT-X-MAP:URI=\"{}/{init}\"", media.directory)?;
     }
     let wall = WallTime(media.epoch.0 + segment.start.as_millis() as i64);
-    writeln!(out, "#EXT-X-PROGRAM-DATE-TIME:{wall}")?;
+    writeln!(out, "#EXT-X-PROGRAM-DATE-TIME:{wall}")
+}
+
+fn write_segment<'a>(
+    out: &mut String,
+    segment: &'a Segment,
+    init: &mut &'a str,
+    edge: Edge,
+    media: &Media,
+) -> std::fmt::Result {
+    write_opening(out, segment, init, media)?;
     // Parts are of use near the live edge only: 6.2.2 wants them gone three target durations from the end. The
     // segment in progress counts as one of the three, even before its first part.
     if segment.number + PARTS_LISTED > edge.segment {
@@ -116,7 +219,7 @@ fn write_segment(
     }
     if segment.is_complete {
         let file = segment_file(segment.number);
-        if segment.is_gap {
+        if segment.is_gap() {
             writeln!(out, "#EXT-X-GAP")?;
         }
         writeln!(out, "#EXTINF:{:.5},\n{}/{file}", segment.seconds(media.grid), media.directory)?;
@@ -124,90 +227,33 @@ fn write_segment(
     Ok(())
 }
 
-/// What the multivariant playlist says of the programme.
-#[derive(Debug, Clone)]
-pub struct Multivariant<'a> {
-    /// Picture size and rate.
-    pub canvas: Canvas,
-    /// RFC 6381 strings of picture and sound.
-    pub codecs: [&'a str; 2],
-    /// Video bit rate that the encoder is told.
-    pub video_kbps: u32,
-    /// Audio bit rate that the encoder is told.
-    pub audio_kbps: u32,
+/// The playlist of the key frames of `window`: the first picture of each whole segment, for scrubbing.
+///
+/// Source: rfc8216bis 4.4.3.6. A range holds the segment's start too, from which the picture can be read.
+pub fn key_frames(window: &Window, media: &Media) -> String {
+    let mut text = String::with_capacity(160 * window.listed().len() + 4096);
+    write_key_frames(&mut text, window, media).expect("writing to a string does not fail");
+    text
 }
 
-/// The multivariant playlist: one picture, one sound rendition.
-pub fn multivariant(of: &Multivariant) -> String {
-    // Boxes add under 1 %. The encoder's buffer lets a segment peak at 1.3 times the rate (see encode).
-    let average = (f64::from(of.video_kbps + of.audio_kbps) * 1010.0) as u64;
-    let peak = (f64::from(of.video_kbps) * 1313.0 + f64::from(of.audio_kbps) * 1050.0) as u64;
-    let [video, audio] = of.codecs;
-    format!(
-        "#EXTM3U\n#EXT-X-VERSION:6\n#EXT-X-INDEPENDENT-SEGMENTS\n\
-         #EXT-X-MEDIA:TYPE=AUDIO,GROUP-ID=\"audio\",NAME=\"Programme\",DEFAULT=YES,AUTOSELECT=YES,\
-         CHANNELS=\"2\",URI=\"audio.m3u8\"\n\
-         #EXT-X-STREAM-INF:BANDWIDTH={peak},AVERAGE-BANDWIDTH={average},CODECS=\"{video},{audio}\",\
-         RESOLUTION={}x{},FRAME-RATE={:.3},AUDIO=\"audio\",CLOSED-CAPTIONS=NONE\nvideo.m3u8\n",
-        of.canvas.width,
-        of.canvas.height,
-        of.canvas.rate.as_f64(),
-    )
+fn write_key_frames(out: &mut String, window: &Window, media: &Media) -> std::fmt::Result {
+    write_head(out, window, media.grid, 6)?;
+    writeln!(out, "#EXT-X-I-FRAMES-ONLY")?;
+    write_sequences(out, window)?;
+    let mut init = "";
+    for segment in window.listed().filter(|segment| segment.is_complete) {
+        write_opening(out, segment, &mut init, media)?;
+        let (file, seconds) = (segment_file(segment.number), segment.seconds(media.grid));
+        if segment.is_gap() {
+            writeln!(out, "#EXT-X-GAP\n#EXTINF:{seconds:.5},\n{}/{file}", media.directory)?;
+        } else {
+            let key_bytes = segment.key_bytes;
+            let directory = media.directory;
+            writeln!(out, "#EXTINF:{seconds:.5},\n#EXT-X-BYTERANGE:{key_bytes}@0\n{directory}/{file}")?;
+        }
+    }
+    write_ranges(out, window, media, false)
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::config::Hls;
-    use crate::media::{FrameRate, Kind};
-    use crate::package::segmenter::Part;
-    use bytes::Bytes;
-
-    fn text() -> String {
-        let grid = Grid::new(FrameRate { num: 30, den: 1 }, &Hls::default());
-        let mut window = Window::new(grid, 6, 1);
-        for n in 0..(6 * 8 + 2) {
-            let (segment, index) = (100 + n / 6, (n % 6) as u32);
-            window.push(Part {
-                kind: Kind::Video,
-                segment,
-                index,
-                is_last: index == 5,
-                is_independent: index == 0,
-                start: grid.part_start(segment, index),
-                duration_ticks: 10_000,
-                timescale: 30_000,
-                data: Bytes::new(),
-            });
-        }
-        let other = ("audio.m3u8", Edge { segment: 108, part: 1 });
-        media(
-            &window,
-            &Media { grid: &grid, epoch: WallTime(0), directory: "video", init: "init.mp4", other },
-        )
-    }
-
-    #[test]
-    fn a_live_playlist_reads_as_specified() {
-        let text = text();
-        let head = "#EXTM3U\n#EXT-X-VERSION:6\n#EXT-X-INDEPENDENT-SEGMENTS\n#EXT-X-TARGETDURATION:2\n\
-            #EXT-X-SERVER-CONTROL:CAN-BLOCK-RELOAD=YES,PART-HOLD-BACK=1.025,HOLD-BACK=6.0\n\
-            #EXT-X-PART-INF:PART-TARGET=0.34134\n#EXT-X-MEDIA-SEQUENCE:102\n#EXT-X-DISCONTINUITY-SEQUENCE:1\n\
-            #EXT-X-MAP:URI=\"video/init.mp4\"\n#EXT-X-PROGRAM-DATE-TIME:1970-01-01T00:03:24.000Z\n\
-            #EXTINF:2.00000,\nvideo/102.m4s\n";
-        assert!(text.starts_with(head), "{text}");
-        let tail = "#EXT-X-PROGRAM-DATE-TIME:1970-01-01T00:03:36.000Z\n\
-            #EXT-X-PART:DURATION=0.33333,URI=\"video/108.0.m4s\",INDEPENDENT=YES\n\
-            #EXT-X-PART:DURATION=0.33333,URI=\"video/108.1.m4s\"\n\
-            #EXT-X-PRELOAD-HINT:TYPE=PART,URI=\"video/108.2.m4s\"\n\
-            #EXT-X-RENDITION-REPORT:URI=\"audio.m3u8\",LAST-MSN=108,LAST-PART=0\n";
-        assert!(text.ends_with(tail), "{text}");
-    }
-
-    #[test]
-    fn parts_are_listed_near_the_edge_only() {
-        let text = text();
-        assert!(!text.contains("105.0.m4s"), "the fourth from the end, with the one in progress");
-        assert!(text.contains("106.0.m4s"));
-    }
-}
+mod tests;

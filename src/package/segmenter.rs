@@ -31,7 +31,9 @@ pub struct Part {
     pub duration_ticks: u64,
     /// Ticks a second.
     pub timescale: u32,
-    /// The chunk.
+    /// Bytes of its first chunk.
+    pub key_bytes: u32,
+    /// Its chunks.
     pub data: Bytes,
 }
 
@@ -124,7 +126,7 @@ impl Segmenter {
     fn close(&mut self, is_last: bool) -> Result<Part, Error> {
         let samples = std::mem::take(&mut self.samples);
         let (segment, index) = self.place;
-        self.sequence = self.sequence.wrapping_add(1);
+        let (data, key_bytes) = self.chunks(&samples)?;
         Ok(Part {
             kind: self.kind,
             segment,
@@ -134,8 +136,29 @@ impl Segmenter {
             start: MediaTime::from_ticks(self.first_tick, self.timescale()),
             duration_ticks: samples.iter().map(|sample| u64::from(sample.duration)).sum(),
             timescale: self.timescale(),
-            data: cmaf::chunk(self.sequence, self.first_tick, &samples, index == 0)?,
+            key_bytes,
+            data,
         })
+    }
+
+    /// A segment's first picture is a chunk of its own, so that it can be fetched and shown alone; what follows in its
+    /// part is another. Returns the length of the first, too.
+    fn chunks(&mut self, samples: &[Sample]) -> Result<(Bytes, u32), Error> {
+        let is_first = self.place.1 == 0;
+        let alone = if is_first && self.kind == Kind::Video { 1 } else { samples.len() };
+        let (first, rest) = samples.split_at(alone);
+        let mut data = cmaf::chunk(self.next_sequence(), self.first_tick, first, is_first)?;
+        let key_bytes = data.len() as u32;
+        if !rest.is_empty() {
+            let tick = self.first_tick + u64::from(samples[0].duration);
+            data.extend_from_slice(&cmaf::chunk(self.next_sequence(), tick, rest, false)?);
+        }
+        Ok((data.into(), key_bytes))
+    }
+
+    fn next_sequence(&mut self) -> u32 {
+        self.sequence = self.sequence.wrapping_add(1);
+        self.sequence
     }
 }
 

@@ -2,9 +2,11 @@
 //!
 //! Source: draft-pantos-hls-rfc8216bis-22 6.2.2. Segments leave the list in order, MEDIA-SEQUENCE grows by
 //! one for each, and what left stays available for as long again as the list is long, because a
-//! player may act on the playlist it read before. Memory is bounded by that.
+//! player may act on the playlist it read before. The newest segments are held in memory; older ones are only
+//! listed, once they are known to lie on disk. Memory is bounded by that. It never touches the disk itself.
 
 use std::collections::VecDeque;
+use std::sync::Arc;
 
 use bytes::Bytes;
 
@@ -12,30 +14,87 @@ use super::grid::Grid;
 use super::segmenter::Part;
 use crate::time::MediaTime;
 
+/// Whole segments whose media is held in memory even when it lies on disk: what viewers at the live edge fetch.
+const RECENT: usize = 8;
+/// Whole segments that are held in memory when they do not lie on disk.
+const MOST_IN_MEMORY: usize = 31;
+
+/// Where a segment's media is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kept {
+    /// In memory.
+    Memory,
+    /// On disk; the newest are in memory too.
+    Disk,
+    /// Nowhere, because the encoder failed or the server was down: listed, so that numbers and times hold.
+    Missing,
+}
+
 /// A segment and the parts it has so far.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Segment {
     /// Media sequence number.
     pub number: u64,
     /// When its first sample is shown.
     pub start: MediaTime,
-    /// In order; empty in a gap.
+    /// Length so far, in ticks of `timescale`.
+    pub ticks: u64,
+    /// Ticks a second.
+    pub timescale: u32,
+    /// Bytes so far.
+    pub bytes: u64,
+    /// Bytes from its start to the end of its first picture.
+    pub key_bytes: u32,
+    /// The file of its initialisation segment.
+    pub init: Arc<str>,
+    /// In order; empty in a gap, and when it lies on disk only.
     pub parts: Vec<Part>,
     /// Whether the last part is there.
     pub is_complete: bool,
-    /// Whether its media is missing, because the encoder failed: listed, so that numbers and times hold.
-    pub is_gap: bool,
+    /// Where its media is.
+    pub kept: Kept,
     /// Whether it is the first after a restart of the server.
     pub is_discontinuous: bool,
+    /// Discontinuities of the track's life up to here, its own included.
+    pub discontinuities: u64,
 }
 
 impl Segment {
     /// Length in seconds, so far. A gap is as long as the plan says.
     pub fn seconds(&self, grid: &Grid) -> f64 {
-        if self.is_gap {
+        if self.is_gap() {
             return grid.segment_start(self.number + 1).since(grid.segment_start(self.number)) as f64 / 1e9;
         }
-        self.parts.iter().map(Part::seconds).sum()
+        self.ticks as f64 / f64::from(self.timescale.max(1))
+    }
+
+    /// Whether its media is missing.
+    pub fn is_gap(&self) -> bool {
+        self.kept == Kept::Missing
+    }
+
+    fn add(&mut self, part: Part) {
+        self.ticks += part.duration_ticks;
+        self.bytes += part.data.len() as u64;
+        self.is_complete = part.is_last;
+        self.parts.push(part);
+    }
+
+    fn gap(number: u64, discontinuities: u64, grid: &Grid) -> Self {
+        Self {
+            number,
+            start: grid.segment_start(number),
+            ticks: 0,
+            timescale: 1,
+            bytes: 0,
+            key_bytes: 0,
+            init: Arc::default(),
+            parts: Vec::new(),
+            is_complete: true,
+            kept: Kept::Missing,
+            is_discontinuous: false,
+            discontinuities,
+        }
     }
 }
 
@@ -44,18 +103,20 @@ impl Segment {
 pub enum Lookup {
     /// The bytes, in order, shared with the window.
     Ready(Vec<Bytes>),
-    /// It is the next to come: hold the request.
+    /// It lies on disk.
+    Stored,
+    /// It is what comes next: hold the request.
     Next,
-    /// It was never here, is gone, or is too far ahead.
+    /// It was never there, is not any more, or is too far ahead.
     Absent,
 }
 
-/// Where the live edge is: the segment in progress and its parts so far.
+/// The newest point of a track: what comes next.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
 pub struct Edge {
-    /// Media sequence number of the segment that the next part belongs to.
+    /// The segment that the next part belongs to.
     pub segment: u64,
-    /// Index of the next part in it.
+    /// The next part's place in it.
     pub part: u32,
 }
 
@@ -65,40 +126,91 @@ pub struct Window {
     grid: Grid,
     segments: VecDeque<Segment>,
     listed: usize,
-    restarts: u64,
+    discontinuities: u64,
     is_first_pending: bool,
+    /// Stored ones that have left, not told yet.
+    gone: Vec<Segment>,
 }
 
 impl Window {
-    /// A window that lists `listed` whole segments. `restarts` counts how often the channel was started
-    /// before: its first segment then carries a discontinuity.
-    pub fn new(grid: Grid, listed: usize, restarts: u64) -> Self {
-        Self { grid, segments: VecDeque::new(), listed, restarts, is_first_pending: true }
+    /// A window that lists `listed` whole segments at most. `discontinuities` counts those of the track's whole
+    /// life; when it is not 0 the last of them is before the first part that comes.
+    pub fn new(grid: Grid, listed: usize, discontinuities: u64) -> Self {
+        Self {
+            grid,
+            segments: VecDeque::new(),
+            listed,
+            discontinuities,
+            is_first_pending: true,
+            gone: Vec::new(),
+        }
     }
 
-    /// Adds the next part.
-    pub fn push(&mut self, part: Part) {
-        match self.segments.back_mut() {
-            Some(segment) if segment.number == part.segment => {
-                segment.is_complete = part.is_last;
-                segment.parts.push(part);
+    /// Begins with what lies on disk from before, in order; what is missing between is a gap.
+    pub fn restore(&mut self, segments: impl IntoIterator<Item = Segment>) {
+        for segment in segments {
+            if self.segments.back().is_some_and(|last| segment.number <= last.number) {
+                continue;
             }
+            self.fill_gap(segment.number);
+            self.segments.push_back(Segment { is_complete: true, kept: Kept::Disk, ..segment });
+        }
+        self.trim();
+    }
+
+    /// Adds the next part, of a track with the initialisation segment `init`.
+    pub fn push(&mut self, part: Part, init: &Arc<str>) {
+        match self.segments.back_mut() {
+            Some(segment) if segment.number == part.segment => segment.add(part),
             _ => {
                 self.fill_gap(part.segment);
-                let is_discontinuous = std::mem::take(&mut self.is_first_pending) && self.restarts > 0;
-                self.segments.push_back(Segment {
-                    number: part.segment,
+                let is_discontinuous = std::mem::take(&mut self.is_first_pending) && self.discontinuities > 0;
+                let mut segment = Segment {
                     start: part.start,
-                    is_complete: part.is_last,
-                    is_gap: false,
-                    parts: vec![part],
+                    timescale: part.timescale,
+                    key_bytes: part.key_bytes,
+                    init: init.clone(),
+                    kept: Kept::Memory,
                     is_discontinuous,
-                });
+                    ..Segment::gap(part.segment, self.discontinuities, &self.grid)
+                };
+                segment.add(part);
+                self.segments.push_back(segment);
             }
         }
-        while self.segments.len() > 2 * self.listed + 1 {
-            self.segments.pop_front();
+        self.trim();
+    }
+
+    /// The whole segment `number` lies on disk. Returns those that were stored and have left for good since.
+    pub fn note_stored(&mut self, number: u64) -> Vec<Segment> {
+        if let Some(segment) = self.segments.iter_mut().rev().find(|segment| segment.number == number) {
+            segment.kept = Kept::Disk;
         }
+        std::mem::take(&mut self.gone)
+    }
+
+    fn trim(&mut self) {
+        let count = self.segments.len();
+        for segment in self.segments.iter_mut().take(count.saturating_sub(RECENT + 1)) {
+            if segment.kept == Kept::Disk && !segment.parts.is_empty() {
+                segment.parts = Vec::new();
+            }
+        }
+        // What leaves memory and does not lie on disk is gone, and everything before it leaves the list with it: a
+        // list loses its head, and never a middle.
+        let old = self.segments.range(..count.saturating_sub(MOST_IN_MEMORY));
+        let lost = old.rev().position(|segment| segment.kept != Kept::Disk && !segment.is_gap());
+        if let Some(from_end) = lost {
+            self.drop_first(count - MOST_IN_MEMORY - from_end);
+        }
+        self.drop_first(self.segments.len().saturating_sub(2 * self.listed + 1));
+        // A list that begins with what is missing is of no use.
+        let missing = self.segments.iter().take_while(|segment| segment.is_gap()).count();
+        self.drop_first(missing.min(self.segments.len().saturating_sub(1)));
+    }
+
+    fn drop_first(&mut self, count: usize) {
+        self.gone.extend(self.segments.drain(..count).filter(|segment| segment.kept == Kept::Disk));
     }
 
     /// Before `next`: a segment whose end never came and those that are missing altogether become gaps. A
@@ -106,20 +218,15 @@ impl Window {
     fn fill_gap(&mut self, next: u64) {
         let Some(last) = self.segments.back_mut() else { return };
         if !last.is_complete {
-            (last.is_complete, last.is_gap) = (true, true);
-            last.parts.clear();
+            let is_discontinuous = last.is_discontinuous;
+            *last =
+                Segment { is_discontinuous, ..Segment::gap(last.number, last.discontinuities, &self.grid) };
         }
+        let discontinuities = last.discontinuities;
         let missing = last.number + 1..next;
         let most = (2 * self.listed + 1) as u64;
         for number in missing.start.max(next.saturating_sub(most))..missing.end {
-            self.segments.push_back(Segment {
-                number,
-                start: self.grid.segment_start(number),
-                parts: Vec::new(),
-                is_complete: true,
-                is_gap: true,
-                is_discontinuous: false,
-            });
+            self.segments.push_back(Segment::gap(number, discontinuities, &self.grid));
         }
     }
 
@@ -135,8 +242,9 @@ impl Window {
 
     /// `EXT-X-DISCONTINUITY-SEQUENCE`: grows when the segment with the discontinuity leaves the list.
     pub fn discontinuity_sequence(&self) -> u64 {
-        let is_listed = self.is_first_pending || self.listed().any(|segment| segment.is_discontinuous);
-        self.restarts.saturating_sub(u64::from(is_listed))
+        self.listed().next().map_or(self.discontinuities, |first| {
+            first.discontinuities.saturating_sub(u64::from(first.is_discontinuous))
+        })
     }
 
     /// The live edge.
@@ -150,15 +258,24 @@ impl Window {
         }
     }
 
-    /// Whether a whole segment is there, so that a player that knows nothing of parts can start.
+    /// Whether a whole segment of this run is there, so that a player that knows nothing of parts can start.
     pub fn has_whole_segment(&self) -> bool {
-        self.segments.iter().any(|segment| segment.is_complete && !segment.is_gap)
+        !self.is_first_pending
+            && self.segments.iter().rev().take(RECENT).any(|s| s.is_complete && !s.is_gap())
+    }
+
+    /// The segment `number`, if it is known.
+    pub fn find(&self, number: u64) -> Option<&Segment> {
+        let first = self.segments.front()?.number;
+        // They are numbered without holes.
+        self.segments.get(usize::try_from(number.checked_sub(first)?).ok()?)
     }
 
     /// A whole segment's bytes.
     pub fn segment(&self, number: u64) -> Lookup {
-        match self.segments.iter().find(|segment| segment.number == number) {
-            Some(segment) if segment.is_gap => Lookup::Absent,
+        match self.find(number) {
+            Some(segment) if segment.is_gap() => Lookup::Absent,
+            Some(segment) if segment.is_complete && segment.parts.is_empty() => Lookup::Stored,
             Some(segment) if segment.is_complete => {
                 Lookup::Ready(segment.parts.iter().map(|part| part.data.clone()).collect())
             }
@@ -170,11 +287,8 @@ impl Window {
 
     /// One part's bytes.
     pub fn part(&self, number: u64, index: u32) -> Lookup {
-        let found = self
-            .segments
-            .iter()
-            .find(|segment| segment.number == number)
-            .and_then(|segment| segment.parts.iter().find(|part| part.index == index));
+        let found =
+            self.find(number).and_then(|segment| segment.parts.iter().find(|part| part.index == index));
         match found {
             Some(part) => Lookup::Ready(vec![part.data.clone()]),
             None if !self.segments.is_empty() && self.edge() == (Edge { segment: number, part: index }) => {
@@ -200,6 +314,7 @@ mod tests {
             start: MediaTime(segment * 2_000_000_000 + u64::from(index) * 1_000_000_000),
             duration_ticks: 1000,
             timescale: 1000,
+            key_bytes: 1,
             data: Bytes::from(vec![segment as u8, index as u8]),
         }
     }
@@ -211,8 +326,8 @@ mod tests {
     fn filled(listed: usize, restarts: u64, segments: std::ops::Range<u64>) -> Window {
         let mut window = Window::new(grid(), listed, restarts);
         for segment in segments {
-            window.push(part(segment, 0));
-            window.push(part(segment, 1));
+            window.push(part(segment, 0), &"init.mp4".into());
+            window.push(part(segment, 1), &"init.mp4".into());
         }
         window
     }
@@ -231,7 +346,7 @@ mod tests {
         let mut window = filled(3, 0, 10..12);
         assert_eq!(window.part(12, 0), Lookup::Next);
         assert_eq!(window.part(12, 1), Lookup::Absent);
-        window.push(part(12, 0));
+        window.push(part(12, 0), &"init.mp4".into());
         assert_eq!(window.part(12, 0), Lookup::Ready(vec![Bytes::from_static(&[12, 0])]));
         assert_eq!(window.part(12, 1), Lookup::Next);
         assert_eq!(window.segment(12), Lookup::Next);
@@ -241,9 +356,9 @@ mod tests {
     #[test]
     fn an_encoder_that_failed_leaves_gaps_and_no_hole_in_the_numbers() {
         let mut window = filled(6, 0, 10..12);
-        window.push(part(12, 0)); // its end never comes
-        window.push(part(15, 0));
-        let listed: Vec<_> = window.listed().map(|segment| (segment.number, segment.is_gap)).collect();
+        window.push(part(12, 0), &"init.mp4".into()); // its end never comes
+        window.push(part(15, 0), &"init.mp4".into());
+        let listed: Vec<_> = window.listed().map(|segment| (segment.number, segment.is_gap())).collect();
         assert_eq!(listed, [(10, false), (11, false), (12, true), (13, true), (14, true), (15, false)]);
         assert!((window.listed().nth(3).unwrap().seconds(&grid()) - 2.0).abs() < 1e-6);
         assert_eq!((window.segment(13), window.part(12, 0)), (Lookup::Absent, Lookup::Absent));
@@ -258,5 +373,52 @@ mod tests {
         assert!(window.listed().all(|segment| !segment.is_discontinuous));
         assert_eq!(window.discontinuity_sequence(), 2);
         assert_eq!(filled(3, 0, 10..20).discontinuity_sequence(), 0);
+    }
+
+    #[test]
+    fn what_lies_on_disk_leaves_memory_and_stays_listed() {
+        let mut window = Window::new(grid(), 100, 0);
+        for segment in 10..80 {
+            window.push(part(segment, 0), &"init.mp4".into());
+            window.push(part(segment, 1), &"init.mp4".into());
+            window.note_stored(segment);
+        }
+        assert_eq!(window.listed().count(), 70);
+        assert_eq!(window.segment(10), Lookup::Stored);
+        assert!(matches!(window.segment(79), Lookup::Ready(_)));
+        let held = window.listed().filter(|segment| !segment.parts.is_empty()).count();
+        assert!(held <= RECENT + 1, "{held}");
+        // From here on the disk is full.
+        for segment in 80..140 {
+            window.push(part(segment, 0), &"init.mp4".into());
+            window.push(part(segment, 1), &"init.mp4".into());
+        }
+        let listed: Vec<u64> = window.listed().map(|segment| segment.number).collect();
+        assert_eq!(listed, (109..140).collect::<Vec<_>>(), "no hole, and no more than memory may hold");
+    }
+
+    #[test]
+    fn after_a_restart_the_old_segments_are_listed_and_the_time_between_is_a_gap() {
+        let before = filled(20, 0, 10..14);
+        let mut window = Window::new(grid(), 20, 1);
+        window.restore(before.listed().map(|segment| Segment { parts: Vec::new(), ..segment.clone() }));
+        assert!(!window.has_whole_segment(), "nothing is on air yet");
+        window.push(part(17, 0), &"init.mp4".into());
+        let listed: Vec<_> = window
+            .listed()
+            .map(|s| (s.number, s.is_gap(), s.is_discontinuous, s.kept == Kept::Disk))
+            .collect();
+        assert_eq!(
+            listed[3..],
+            [
+                (13, false, false, true),
+                (14, true, false, false),
+                (15, true, false, false),
+                (16, true, false, false),
+                (17, false, true, false)
+            ]
+        );
+        assert_eq!(window.discontinuity_sequence(), 0, "it is listed");
+        assert_eq!(window.segment(11), Lookup::Stored);
     }
 }

@@ -6,22 +6,21 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use axum::body::Body;
+use axum::Router;
 use axum::extract::{Path, RawQuery, Request, State};
-use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
-use axum::{Router, http::Method};
-use futures_util::stream;
 
-use super::live::{Document, Edition, Live};
+use super::answer::{self, refusal};
+use super::directives::Directives;
+use super::live::{Edition, Live};
 use crate::media::Kind;
+use crate::package::window::Edge;
 
 /// All channels by name.
 pub type Channels = Arc<BTreeMap<String, Arc<Live>>>;
-
-const PLAYLIST: &str = "application/vnd.apple.mpegurl";
 
 /// The routes.
 pub fn router(channels: Channels) -> Router {
@@ -43,8 +42,8 @@ async fn cross_origin(request: Request, next: Next) -> Response {
         |name: HeaderName, value: &'static str| headers.insert(name, HeaderValue::from_static(value));
     set(header::ACCESS_CONTROL_ALLOW_ORIGIN, "*");
     set(header::ACCESS_CONTROL_ALLOW_METHODS, "GET, HEAD, OPTIONS");
-    set(header::ACCESS_CONTROL_ALLOW_HEADERS, "Range, If-None-Match");
-    set(header::ACCESS_CONTROL_EXPOSE_HEADERS, "Date, Age, Content-Length");
+    set(header::ACCESS_CONTROL_ALLOW_HEADERS, "Range, If-None-Match, If-Range");
+    set(header::ACCESS_CONTROL_EXPOSE_HEADERS, "Date, Age, Content-Length, Content-Range, ETag");
     response
 }
 
@@ -55,8 +54,19 @@ async fn multivariant(
 ) -> Response {
     let Some(live) = channels.get(&channel) else { return refusal(StatusCode::NOT_FOUND, 2) };
     match live.multivariant().await {
-        Some(document) => text(&document, &headers, live.target_seconds() * 3),
+        Some(document) => answer::playlist(&document, &headers, live.target_seconds() * 3, 0),
         None => refusal(StatusCode::SERVICE_UNAVAILABLE, 1),
+    }
+}
+
+/// The rendition whose playlist `file` is, and whether it is that of its key frames.
+fn playlist_of(live: &Live, file: &str) -> Option<(usize, bool)> {
+    let stem = file.strip_suffix(".m3u8")?;
+    match stem.strip_suffix("-iframes") {
+        Some(name) => {
+            live.track(name).filter(|track| live.tracks()[*track].kind == Kind::Video).map(|t| (t, true))
+        }
+        None => live.track(stem).map(|track| (track, false)),
     }
 }
 
@@ -67,16 +77,18 @@ async fn media_playlist(
     headers: HeaderMap,
 ) -> Response {
     let Some(live) = channels.get(&channel) else { return refusal(StatusCode::NOT_FOUND, 2) };
-    let kind = match playlist.as_str() {
-        "video.m3u8" => Kind::Video,
-        "audio.m3u8" => Kind::Audio,
-        _ => return refusal(StatusCode::NOT_FOUND, live.target_seconds()),
-    };
     let target = live.target_seconds();
-    let Ok(wanted) = Directives::parse(query.as_deref().unwrap_or_default()) else {
+    let Some((track, is_key_frames)) = playlist_of(live, &playlist) else {
+        return refusal(StatusCode::NOT_FOUND, target);
+    };
+    let Some(mut wanted) = Directives::parse(query.as_deref().unwrap_or_default()) else {
         return refusal(StatusCode::BAD_REQUEST, target * 4);
     };
-    let mut editions = live.follow(kind);
+    if is_key_frames && let Some(part) = wanted.part.take() {
+        // It lists no parts: a segment is there when its last part is.
+        wanted.segment = wanted.segment.filter(|_| part == 0).map(|n| n.saturating_sub(1)).or(wanted.segment);
+    }
+    let mut editions = live.follow(track);
     if let Some(segment) = wanted.segment
         && is_too_far(&editions.borrow(), segment, wanted.part, live)
     {
@@ -88,20 +100,24 @@ async fn media_playlist(
         None => edition.is_playable,
     };
     let held = tokio::time::timeout(live.patience(), editions.wait_for(is_there)).await;
-    let lifetime = if wanted.segment.is_some() { target * 6 } else { (target / 2).max(1) };
-    match held {
-        Ok(Ok(edition)) => text(&edition.document, &headers, lifetime),
-        _ => refusal(
-            StatusCode::SERVICE_UNAVAILABLE,
-            if wanted.segment.is_some() { target * 4 } else { target },
-        ),
+    let edition = held.ok().and_then(|held| held.ok().map(|edition| edition.clone()));
+    let is_blocking = wanted.segment.is_some();
+    let lifetime = if is_blocking { target * 6 } else { (target / 2).max(1) };
+    match edition {
+        Some(edition) => {
+            let document = if is_key_frames { edition.key_frames() } else { edition.text(wanted.extent) };
+            // A cache must know how old it was when it came.
+            let age = if is_blocking { 0 } else { edition.age.elapsed().as_secs() };
+            answer::playlist(document, &headers, lifetime, age)
+        }
+        None => refusal(StatusCode::SERVICE_UNAVAILABLE, if is_blocking { target * 4 } else { target }),
     }
 }
 
 /// More than two segments ahead, or further than the Advance Part Limit: no server should hold that.
 fn is_too_far(edition: &Edition, segment: u64, part: Option<u32>, live: &Live) -> bool {
     let edge = edition.edge;
-    if edge == crate::package::window::Edge::default() {
+    if edge == Edge::default() {
         return false; // the channel is starting: hold the request
     }
     // The playlist's last segment is the one in progress when it has parts.
@@ -118,95 +134,18 @@ fn is_too_far(edition: &Edition, segment: u64, part: Option<u32>, live: &Live) -
 async fn media(
     State(channels): State<Channels>,
     Path((channel, track, file)): Path<(String, String, String)>,
+    headers: HeaderMap,
 ) -> Response {
     let Some(live) = channels.get(&channel) else { return refusal(StatusCode::NOT_FOUND, 2) };
-    let kind = match track.as_str() {
-        "video" => Kind::Video,
-        "audio" => Kind::Audio,
-        _ => return refusal(StatusCode::NOT_FOUND, live.target_seconds()),
-    };
-    let Some(pieces) = live.file(kind, &file).await else {
+    let Some(track) = live.track(&track) else {
         return refusal(StatusCode::NOT_FOUND, live.target_seconds());
     };
-    let media_type = match kind {
+    let media_type = match live.tracks()[track].kind {
         Kind::Video => "video/mp4",
         Kind::Audio => "audio/mp4",
     };
-    let length: usize = pieces.iter().map(bytes::Bytes::len).sum();
-    // The pieces are shared with the window: nothing is copied for a viewer.
-    let body = Body::from_stream(stream::iter(pieces.into_iter().map(Ok::<_, std::io::Error>)));
-    Response::builder()
-        .header(header::CONTENT_TYPE, media_type)
-        .header(header::CONTENT_LENGTH, length)
-        .header(header::CACHE_CONTROL, "public, max-age=3600, immutable")
-        .body(body)
-        .expect("static headers and a number")
-}
-
-fn text(document: &Document, headers: &HeaderMap, lifetime_s: u64) -> Response {
-    let takes_gzip = headers
-        .get_all(header::ACCEPT_ENCODING)
-        .iter()
-        .filter_map(|value| value.to_str().ok())
-        .flat_map(|value| value.split(','))
-        .any(|coding| {
-            let mut parts = coding.split(';').map(str::trim);
-            matches!(parts.next(), Some("gzip" | "*")) && !parts.any(|weight| weight == "q=0")
-        });
-    let mut response = Response::builder()
-        .header(header::CONTENT_TYPE, PLAYLIST)
-        .header(header::VARY, "Accept-Encoding")
-        .header(header::CACHE_CONTROL, format!("public, max-age={lifetime_s}"));
-    let body = if takes_gzip {
-        response = response.header(header::CONTENT_ENCODING, "gzip");
-        document.gzip.clone()
-    } else {
-        document.plain.clone()
-    };
-    response.body(Body::from(body)).expect("static headers and a number")
-}
-
-fn refusal(status: StatusCode, lifetime_s: u64) -> Response {
-    let lifetime = format!("public, max-age={lifetime_s}");
-    (status, [(header::CACHE_CONTROL, lifetime)], Body::empty()).into_response()
-}
-
-/// What a client asks of a playlist. Other parameters are none of ours and change nothing.
-#[derive(Debug, Default, PartialEq, Eq)]
-struct Directives {
-    segment: Option<u64>,
-    part: Option<u32>,
-}
-
-impl Directives {
-    /// An error for a number that is none, and for a part without its segment (6.2.5.2: MUST be 400).
-    fn parse(query: &str) -> Result<Self, ()> {
-        let mut directives = Self::default();
-        for (key, value) in query.split('&').filter_map(|pair| pair.split_once('=')) {
-            match key {
-                "_HLS_msn" => directives.segment = Some(value.parse().map_err(|_| ())?),
-                "_HLS_part" => directives.part = Some(value.parse().map_err(|_| ())?),
-                _ => {}
-            }
-        }
-        if directives.part.is_some() && directives.segment.is_none() {
-            return Err(());
-        }
-        Ok(directives)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn directives_are_read_and_others_left_alone() {
-        let both = Directives { segment: Some(7), part: Some(2) };
-        assert_eq!(Directives::parse("x=1&_HLS_msn=7&_HLS_part=2&utm=a"), Ok(both));
-        assert_eq!(Directives::parse(""), Ok(Directives::default()));
-        assert_eq!(Directives::parse("_HLS_part=2"), Err(()));
-        assert_eq!(Directives::parse("_HLS_msn=x"), Err(()));
-        assert_eq!(Directives::parse("_HLS_msn=99999999999999999999999"), Err(()));
+    match live.file(track, &file).await {
+        Some(found) => answer::media(found, media_type, &headers, live.target_seconds()).await,
+        None => refusal(StatusCode::NOT_FOUND, live.target_seconds()),
     }
 }

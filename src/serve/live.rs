@@ -1,42 +1,25 @@
 //! A channel's media as viewers may fetch it: the packaged windows, and one finished document for each playlist
-//! version, built and compressed once however many wait for it.
+//! version, however many wait for it.
 
-use std::io::Write;
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
-use flate2::Compression;
-use flate2::write::GzEncoder;
 use tokio::sync::watch;
 
+use super::disk::Disk;
+use super::document::{Document, checksum};
 use crate::media::Kind;
 use crate::package::grid::Grid;
-use crate::package::playlist::{self, Media};
+use crate::package::metadata::{DateRange, Ranges};
+use crate::package::playlist::{self, Extent, Media};
 use crate::package::segmenter::Part;
 use crate::package::window::{Edge, Lookup, Window};
-use crate::time::{MediaTime, WallTime};
-
-/// A text in both forms that are sent.
-#[derive(Debug, Clone, Default)]
-pub struct Document {
-    /// As it is.
-    pub plain: Bytes,
-    /// Compressed.
-    pub gzip: Bytes,
-}
-
-impl Document {
-    /// Compresses `text`.
-    pub fn new(text: String) -> Self {
-        let mut encoder = GzEncoder::new(Vec::with_capacity(text.len() / 4), Compression::default());
-        let gzip = encoder.write_all(text.as_bytes()).and_then(|()| encoder.finish());
-        Self { plain: text.into(), gzip: gzip.expect("writing to memory does not fail").into() }
-    }
-}
+use crate::time::{MediaTime, Stopwatch, WallTime};
 
 /// One version of a media playlist.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug)]
 pub struct Edition {
     /// What comes next.
     pub edge: Edge,
@@ -44,8 +27,27 @@ pub struct Edition {
     pub is_playable: bool,
     /// Parts of every finished segment.
     pub parts_per_segment: u32,
-    /// The text.
-    pub document: Document,
+    /// How long ago it was made.
+    pub age: Stopwatch,
+    full: Document,
+    delta: Document,
+    delta_of_ranges: Document,
+    key_frames: Arc<Document>,
+}
+
+impl Default for Edition {
+    fn default() -> Self {
+        Self {
+            edge: Edge::default(),
+            is_playable: false,
+            parts_per_segment: 1,
+            age: Stopwatch::start(),
+            full: Document::default(),
+            delta: Document::default(),
+            delta_of_ranges: Document::default(),
+            key_frames: Arc::default(),
+        }
+    }
 }
 
 impl Edition {
@@ -64,6 +66,38 @@ impl Edition {
             }
         }
     }
+
+    /// Its text.
+    pub fn text(&self, extent: Extent) -> &Document {
+        match extent {
+            Extent::Full => &self.full,
+            Extent::Delta => &self.delta,
+            Extent::DeltaOfRanges => &self.delta_of_ranges,
+        }
+    }
+
+    /// The playlist of its key frames.
+    pub fn key_frames(&self) -> &Document {
+        &self.key_frames
+    }
+}
+
+/// A rendition.
+#[derive(Debug, Clone)]
+pub struct Track {
+    /// The directory of its media, and its playlist without the ending.
+    pub name: String,
+    /// Picture or sound.
+    pub kind: Kind,
+}
+
+/// What a request for media gets.
+#[derive(Debug)]
+pub enum File {
+    /// From memory, in pieces that are shared.
+    Memory(Vec<Bytes>),
+    /// From disk.
+    Disk(PathBuf),
 }
 
 /// A channel's media.
@@ -71,99 +105,162 @@ impl Edition {
 pub struct Live {
     grid: Grid,
     epoch: WallTime,
-    windows: Mutex<Windows>,
-    multivariant: watch::Sender<Option<Document>>,
-    video: watch::Sender<Arc<Edition>>,
-    audio: watch::Sender<Arc<Edition>>,
+    tracks: Vec<Track>,
+    inner: Mutex<Inner>,
+    multivariant: watch::Sender<Option<Arc<Document>>>,
+    editions: Vec<watch::Sender<Arc<Edition>>>,
+    disk: Option<Disk>,
 }
 
 #[derive(Debug)]
-struct Windows {
-    video: Window,
-    audio: Window,
+struct Inner {
+    windows: Vec<Window>,
     /// Each initialisation segment under its file name; old ones stay, addresses never change meaning.
-    inits: Vec<(Kind, String, Bytes)>,
-}
-
-/// The directory of a track's media, and its playlist without the ending.
-pub fn track_name(kind: Kind) -> &'static str {
-    match kind {
-        Kind::Video => "video",
-        Kind::Audio => "audio",
-    }
+    inits: Vec<(usize, Arc<str>, Bytes)>,
+    ranges: Ranges,
 }
 
 impl Live {
-    /// A channel that lists `listed` segments and was started `restarts` times before.
-    pub fn new(grid: Grid, epoch: WallTime, listed: usize, restarts: u64) -> Self {
-        let window = || Window::new(grid, listed, restarts);
-        let windows = Windows { video: window(), audio: window(), inits: Vec::new() };
+    /// A channel of `tracks` that lists `listed` segments and was started `restarts` times before. What lies on
+    /// `disk` of them is listed too.
+    pub fn new(
+        grid: Grid,
+        epoch: WallTime,
+        listed: usize,
+        restarts: u64,
+        tracks: Vec<Track>,
+        disk: Option<Disk>,
+    ) -> Self {
+        let found: Vec<_> = (0..tracks.len())
+            .map(|track| disk.as_ref().map_or_else(Vec::new, |disk| disk.found(track)))
+            .collect();
+        // The same number in all renditions.
+        let before = found.iter().flatten().map(|segment| segment.discontinuities).max();
+        let discontinuities = before.map_or(restarts, |before| before + 1);
+        let windows = found.into_iter().map(|found| {
+            let mut window = Window::new(grid, listed, discontinuities);
+            window.restore(found);
+            window
+        });
+        let inner = Inner { windows: windows.collect(), inits: Vec::new(), ranges: Ranges::default() };
         Self {
             grid,
             epoch,
-            windows: Mutex::new(windows),
+            editions: tracks.iter().map(|_| watch::Sender::default()).collect(),
+            tracks,
+            inner: Mutex::new(inner),
             multivariant: watch::Sender::new(None),
-            video: watch::Sender::default(),
-            audio: watch::Sender::default(),
+            disk,
         }
     }
 
-    fn lock(&self) -> MutexGuard<'_, Windows> {
-        self.windows.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> MutexGuard<'_, Inner> {
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The renditions: rungs, then the sound.
+    pub fn tracks(&self) -> &[Track] {
+        &self.tracks
+    }
+
+    /// The rendition with a name.
+    pub fn track(&self, name: &str) -> Option<usize> {
+        self.tracks.iter().position(|track| track.name == name)
     }
 
     /// Sets a track's initialisation segment. Its name comes from its bytes.
-    pub fn set_init(&self, kind: Kind, bytes: Bytes) {
-        let name = format!("init-{:08x}.mp4", checksum(&bytes));
-        let mut windows = self.lock();
-        windows.inits.retain(|(_, known, _)| *known != name);
-        windows.inits.push((kind, name, bytes));
+    pub fn set_init(&self, track: usize, bytes: Bytes) {
+        let name: Arc<str> = format!("init-{:08x}.mp4", checksum(&bytes) as u32).into();
+        if let Some(disk) = &self.disk {
+            disk.keep_init(track, &name, bytes.clone());
+        }
+        let mut inner = self.lock();
+        inner.inits.retain(|(of, known, _)| (*of, known) != (track, &name));
+        inner.inits.push((track, name, bytes));
     }
 
     /// Sets the multivariant playlist.
     pub fn set_multivariant(&self, text: String) {
-        self.multivariant.send_replace(Some(Document::new(text)));
+        self.multivariant.send_replace(Some(Arc::new(Document::new(text))));
+    }
+
+    /// Changes the timed metadata; the next playlist of each track has it. `now` is programme time.
+    pub fn note(&self, now: MediaTime, change: impl FnOnce(&mut Ranges)) {
+        let mut inner = self.lock();
+        change(&mut inner.ranges);
+        let first = inner.windows.iter().filter_map(|window| window.listed().next().map(|s| s.start)).min();
+        inner.ranges.trim(first.unwrap_or(now), now, playlist::skip_nanos(&self.grid));
+    }
+
+    /// The timed metadata, for those who ask for all of it.
+    pub fn ranges(&self) -> Vec<DateRange> {
+        self.lock().ranges.all().cloned().collect()
     }
 
     /// Adds a part and issues the playlist that lists it.
-    pub fn publish(&self, part: Part) {
-        let kind = part.kind;
-        let mut windows = self.lock();
-        windows.window(kind).push(part);
-        let init = windows.inits.iter().rev().find(|(of, _, _)| *of == kind).map(|(_, name, _)| name.clone());
-        let other = match kind {
-            Kind::Video => ("audio.m3u8", windows.audio.edge()),
-            Kind::Audio => ("video.m3u8", windows.video.edge()),
-        };
-        let (grid, epoch) = (&self.grid, self.epoch);
-        let directory = track_name(kind);
-        let window = windows.window(kind);
-        let init = init.unwrap_or_default();
-        let text = playlist::media(window, &Media { grid, epoch, directory, init: &init, other });
-        let edition = Edition {
-            edge: window.edge(),
-            is_playable: window.has_whole_segment(),
-            parts_per_segment: self.grid.parts_per_segment(),
-            document: Document::new(text),
-        };
-        drop(windows);
-        self.editions(kind).send_replace(Arc::new(edition));
+    pub fn publish(&self, track: usize, part: Part) {
+        let mut inner = self.lock();
+        let init = inner.inits.iter().rev().find(|(of, _, _)| *of == track).map(|(_, name, _)| name.clone());
+        let (number, is_last) = (part.segment, part.is_last);
+        inner.windows[track].push(part, &init.unwrap_or_default());
+        if let Some(disk) = self.disk.as_ref().filter(|_| is_last)
+            && let Some(whole) = inner.windows[track].find(number).filter(|segment| !segment.is_gap())
+        {
+            disk.keep(track, whole.clone());
+        }
+        let before = self.editions[track].borrow().clone();
+        let edition = self.edition(&inner, track, &before);
+        drop(inner);
+        self.editions[track].send_replace(Arc::new(edition));
     }
 
-    fn editions(&self, kind: Kind) -> &watch::Sender<Arc<Edition>> {
-        match kind {
-            Kind::Video => &self.video,
-            Kind::Audio => &self.audio,
+    fn edition(&self, inner: &Inner, track: usize, before: &Edition) -> Edition {
+        let window = &inner.windows[track];
+        let others: Vec<(String, Edge)> = (0..self.tracks.len())
+            .filter(|other| *other != track)
+            .map(|other| (playlist::file(&self.tracks[other].name), inner.windows[other].edge()))
+            .collect();
+        let media = Media {
+            grid: &self.grid,
+            epoch: self.epoch,
+            directory: &self.tracks[track].name,
+            others: &others,
+            ranges: &inner.ranges,
+        };
+        let edge = window.edge();
+        let text = |extent| Document::new(playlist::media(window, &media, extent));
+        let is_same = before.edge.segment == edge.segment || self.tracks[track].kind == Kind::Audio;
+        let key_frames = if is_same {
+            before.key_frames.clone()
+        } else {
+            Arc::new(Document::new(playlist::key_frames(window, &media)))
+        };
+        Edition {
+            edge,
+            is_playable: window.has_whole_segment(),
+            parts_per_segment: self.grid.parts_per_segment(),
+            age: Stopwatch::start(),
+            full: text(Extent::Full),
+            delta: text(Extent::Delta),
+            delta_of_ranges: text(Extent::DeltaOfRanges),
+            key_frames,
         }
     }
 
+    /// A whole segment lies on disk now. Returns the files that nobody can ask for any more.
+    pub fn note_stored(&self, track: usize, number: u64) -> Vec<PathBuf> {
+        let Some(disk) = &self.disk else { return Vec::new() };
+        let gone = self.lock().windows[track].note_stored(number);
+        gone.iter().map(|segment| disk.segment_path(track, segment)).collect()
+    }
+
     /// Follows a track's playlist.
-    pub fn follow(&self, kind: Kind) -> watch::Receiver<Arc<Edition>> {
-        self.editions(kind).subscribe()
+    pub fn follow(&self, track: usize) -> watch::Receiver<Arc<Edition>> {
+        self.editions[track].subscribe()
     }
 
     /// The multivariant playlist, waited for while the channel starts.
-    pub async fn multivariant(&self) -> Option<Document> {
+    pub async fn multivariant(&self) -> Option<Arc<Document>> {
         let mut receiver = self.multivariant.subscribe();
         let found = tokio::time::timeout(self.patience(), receiver.wait_for(Option::is_some)).await;
         found.ok()?.ok().and_then(|document| document.clone())
@@ -196,42 +293,53 @@ impl Live {
 
     /// The file `name` of a track: an initialisation segment, a segment or a part. What comes next is
     /// waited for, so that no byte of a part is sent before all of it can be.
-    pub async fn file(&self, kind: Kind, name: &str) -> Option<Vec<Bytes>> {
-        if name.starts_with("init-") {
-            let windows = self.lock();
-            let found = windows.inits.iter().find(|(of, known, _)| *of == kind && known == name);
-            return found.map(|(_, _, bytes)| vec![bytes.clone()]);
+    pub async fn file(&self, track: usize, name: &str) -> Option<File> {
+        if let Some(digits) = name.strip_prefix("init-") {
+            let inner = self.lock();
+            let found = inner.inits.iter().find(|(of, known, _)| *of == track && **known == *name);
+            let is_name =
+                digits.strip_suffix(".mp4").is_some_and(|d| d.bytes().all(|b| b.is_ascii_hexdigit()));
+            let on_disk = || self.disk.as_ref().filter(|_| is_name).map(|disk| disk.init_path(track, name));
+            return found
+                .map(|(_, _, bytes)| File::Memory(vec![bytes.clone()]))
+                .or_else(|| on_disk().map(File::Disk));
         }
         let (segment, part) = media_name(name)?;
-        let mut editions = self.follow(kind);
+        let mut editions = self.follow(track);
         let waited = tokio::time::timeout(self.patience(), async {
             loop {
                 // Seen before the look-up, so that a part published between the two is not missed.
                 editions.borrow_and_update();
-                match self.look_up(kind, segment, part) {
-                    Lookup::Ready(bytes) => return Some(bytes),
-                    Lookup::Absent => return None,
-                    Lookup::Next => editions.changed().await.ok()?,
+                match self.look_up(track, segment, part) {
+                    Found::File(file) => return Some(file),
+                    Found::Absent => return None,
+                    Found::Next => editions.changed().await.ok()?,
                 }
             }
         });
         waited.await.ok().flatten()
     }
 
-    fn look_up(&self, kind: Kind, segment: u64, part: Option<u32>) -> Lookup {
-        let mut windows = self.lock();
-        let window = windows.window(kind);
-        part.map_or_else(|| window.segment(segment), |part| window.part(segment, part))
+    fn look_up(&self, track: usize, segment: u64, part: Option<u32>) -> Found {
+        let inner = self.lock();
+        let window = &inner.windows[track];
+        match part.map_or_else(|| window.segment(segment), |part| window.part(segment, part)) {
+            Lookup::Ready(bytes) => Found::File(File::Memory(bytes)),
+            Lookup::Stored => self
+                .disk
+                .as_ref()
+                .zip(window.find(segment))
+                .map_or(Found::Absent, |(disk, of)| Found::File(File::Disk(disk.segment_path(track, of)))),
+            Lookup::Next => Found::Next,
+            Lookup::Absent => Found::Absent,
+        }
     }
 }
 
-impl Windows {
-    fn window(&mut self, kind: Kind) -> &mut Window {
-        match kind {
-            Kind::Video => &mut self.video,
-            Kind::Audio => &mut self.audio,
-        }
-    }
+enum Found {
+    File(File),
+    Next,
+    Absent,
 }
 
 /// `123.m4s` or `123.4.m4s`.
@@ -241,11 +349,6 @@ fn media_name(name: &str) -> Option<(u64, Option<u32>)> {
         Some((segment, part)) => Some((segment.parse().ok()?, Some(part.parse().ok()?))),
         None => Some((stem.parse().ok()?, None)),
     }
-}
-
-/// FNV-1a: names, not secrets.
-fn checksum(bytes: &[u8]) -> u32 {
-    bytes.iter().fold(0x811c_9dc5, |hash, byte| (hash ^ u32::from(*byte)).wrapping_mul(0x0100_0193))
 }
 
 #[cfg(test)]

@@ -43,10 +43,15 @@ def until(look, seconds=30):
 
 
 class Server:
-    def __init__(self):
+    def __init__(self, rungs="[]"):
+        """One rung, like what it is compared with, unless told otherwise."""
         data = tempfile.mkdtemp(dir=WORK)
+        config = f"{data}/bench.toml"
+        with open(config, "w") as file:
+            file.write(f"[channels.main]\nrungs = {rungs}\n")
         self.process = spawn(
-            f"{ROOT}/target/release/vitrine", "--http", "127.0.0.1:0", "--rtmp", "127.0.0.1:0", "--srt", "127.0.0.1:0", "--data-dir", data,
+            f"{ROOT}/target/release/vitrine", "--config", config, "--data-dir", data,
+            "--http", "127.0.0.1:0", "--rtmp", "127.0.0.1:0", "--srt", "127.0.0.1:0",
             "--admin-token", TOKEN, "--stream-key", KEY, stderr=open(f"{WORK}/log", "w"))
         path = f"{data}/endpoints.json"
         until(lambda: os.path.exists(path))

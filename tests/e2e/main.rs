@@ -11,6 +11,7 @@ mod encoder;
 mod enhanced;
 mod hostile;
 mod keys;
+mod ladder;
 mod playlist;
 mod publish;
 mod pull;

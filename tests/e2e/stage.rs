@@ -1,6 +1,7 @@
 //! The stage that the stories play on: a server on free ports, publishers, a control client, a viewer.
 //! Everything waits for a condition with a deadline; nothing sleeps for a guessed time.
 
+use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::{Arc, Condvar, Mutex, OnceLock, PoisonError};
@@ -150,6 +151,12 @@ impl Server {
         let _ = std::fs::remove_file(&endpoints);
         let log = std::fs::OpenOptions::new().append(true).create(true).open(data.0.join("log")).unwrap();
         let said = std::fs::File::create(data.0.join("said")).unwrap();
+        // One rung is enough for most stories, and leaves the machine to others.
+        let plain = (!arguments.contains(&"--config")).then(|| {
+            let file = data.0.join("plain.toml");
+            std::fs::write(&file, "[channels.main]\nrungs = []\n").unwrap();
+            file
+        });
         let program = before.first().copied().unwrap_or(env!("CARGO_BIN_EXE_vitrine"));
         let process = Command::new(program)
             .args(before.iter().skip(1))
@@ -159,6 +166,7 @@ impl Server {
             .args(["--admin-token", TOKEN])
             .args(if arguments == NO_KEY { &[][..] } else { &["--stream-key", KEY] })
             .args(if arguments == NO_KEY { &[] } else { arguments })
+            .args(plain.iter().flat_map(|file| [OsStr::new("--config"), file.as_os_str()]))
             .stdout(said)
             .stderr(log)
             .spawn()
@@ -300,12 +308,18 @@ impl Server {
         (samples.iter().map(|sample| sample * sample).sum::<f64>() / samples.len() as f64).sqrt()
     }
 
+    /// A rendition's initialisation segment.
+    pub(crate) fn init(&self, track: &str) -> Vec<u8> {
+        let playlist = self.text(&format!("/live/main/{track}.m3u8"));
+        let init = playlist.split("#EXT-X-MAP:URI=\"").nth(1).unwrap().split('"').next().unwrap();
+        let (status, bytes) = self.get(&format!("/live/main/{init}"));
+        assert_eq!(status, 200, "{init}");
+        bytes
+    }
+
     /// A whole segment with its initialisation, waited for when it is the next.
     pub(crate) fn segment(&self, track: &str, segment: u64) -> Vec<u8> {
-        let playlist = self.text(&format!("/live/main/{track}.m3u8"));
-        let init = playlist.split("#EXT-X-MAP:URI=\"").nth(1).unwrap().split('"').next().unwrap().to_owned();
-        let (status, mut bytes) = self.get(&format!("/live/main/{init}"));
-        assert_eq!(status, 200, "{init}");
+        let mut bytes = self.init(track);
         until(&format!("segment {segment}"), || {
             let (status, body) = self.get(&format!("/live/main/{track}/{segment}.m4s"));
             (status == 200).then(|| bytes.extend(body))

@@ -12,11 +12,11 @@ use super::codes::KeyFrame;
 use crate::config;
 use crate::director::DirectorHandle;
 use crate::encode::Encoder;
-use crate::media::{Format, Kind, Packet, Showing};
+use crate::media::{AccessUnit, Format, Kind, Packet, Showing};
 use crate::overlay::element::{Board, VitrineOverlay};
 use crate::package::grid::Grid;
-use crate::package::playlist::{Multivariant, multivariant};
-use crate::package::segmenter::Segmenter;
+use crate::package::multivariant::{self, Rate, Sound};
+use crate::package::segmenter::{Part, Segmenter};
 use crate::package::{self, cmaf, codec};
 use crate::pipeline::{self, Event};
 use crate::program::{Outlet, Progress};
@@ -25,6 +25,8 @@ use crate::time::WallTime;
 
 /// Wait before an encoder that failed is built again.
 const REBUILD_AFTER: Duration = Duration::from_millis(500);
+/// The sound's name in addresses.
+pub(super) const SOUND: &str = "audio";
 /// How often the encoder is looked after.
 const WATCH: Duration = Duration::from_millis(250);
 
@@ -99,9 +101,9 @@ impl Encoding {
         loop {
             tokio::select! {
                 packet = encoder.packets.recv() => match packet {
-                    Some(packet) => {
+                    Some((track, packet)) => {
                         let showing = progress.borrow().showing;
-                        if let Err(error) = packager.take(packet, showing) {
+                        if let Err(error) = packager.take(track, packet, showing) {
                             return error.to_string();
                         }
                     }
@@ -123,85 +125,126 @@ impl Encoding {
 /// Coded units to parts, and the documents around them.
 struct Packager<'a> {
     encoding: &'a Encoding,
-    segmenters: [Segmenter; 2],
-    codecs: [Option<String>; 2],
+    /// Of the rungs, then of the sound.
+    tracks: Vec<Track>,
     video: Option<Format>,
     /// Whether the sound encoder's first block has come: it holds nothing of the programme.
     is_primed: bool,
 }
 
-impl<'a> Packager<'a> {
-    fn new(encoding: &'a Encoding) -> Self {
-        let segmenter = |kind| Segmenter::new(kind, encoding.grid);
-        let segmenters = [segmenter(Kind::Video), segmenter(Kind::Audio)];
-        Self { encoding, segmenters, codecs: [None, None], video: None, is_primed: false }
+/// A rendition on its way.
+struct Track {
+    segmenter: Segmenter,
+    codec: Option<String>,
+    /// Bytes and seconds of the segment in progress.
+    pending: (u64, f64),
+    rate: Rate,
+    /// As the multivariant playlist says it.
+    told: Rate,
+}
+
+impl Track {
+    fn new(kind: Kind, grid: Grid, kbps: u32) -> Self {
+        let rate = Rate::new(kbps);
+        Self { segmenter: Segmenter::new(kind, grid), codec: None, pending: (0, 0.0), rate, told: rate }
     }
 
-    fn take(&mut self, packet: Packet, showing: Showing) -> Result<(), package::Error> {
+    /// Counts a part; whether players should be told of a higher rate.
+    fn count(&mut self, part: &Part) -> bool {
+        self.pending.0 += part.data.len() as u64;
+        self.pending.1 += part.seconds();
+        if !part.is_last {
+            return false;
+        }
+        let (bytes, seconds) = std::mem::take(&mut self.pending);
+        self.rate.count(bytes, seconds);
+        self.rate.exceeds(&self.told)
+    }
+}
+
+impl<'a> Packager<'a> {
+    fn new(encoding: &'a Encoding) -> Self {
+        let channel = &encoding.channel;
+        let rungs = channel.rungs.iter().map(|rung| Track::new(Kind::Video, encoding.grid, rung.kbps));
+        let sound = Track::new(Kind::Audio, encoding.grid, channel.audio_kbps);
+        Self { encoding, tracks: rungs.chain([sound]).collect(), video: None, is_primed: false }
+    }
+
+    fn take(&mut self, track: usize, packet: Packet, showing: Showing) -> Result<(), package::Error> {
         match packet {
             Packet::Format(format) => {
-                let kind = format.codec.kind();
-                self.configure(kind, &format.config)?;
-                if kind == Kind::Video {
+                self.configure(track, &format.config)?;
+                if track == 0 {
                     self.video = Some(format);
                 }
                 Ok(())
             }
-            Packet::Unit(unit) => {
-                let track = usize::from(unit.kind == Kind::Audio);
-                if self.codecs[track].is_none() {
-                    return Err(package::Error::NoConfiguration(unit.kind));
-                }
-                if unit.kind == Kind::Audio && !std::mem::replace(&mut self.is_primed, true) {
-                    return Ok(());
-                }
-                if let Some(format) =
-                    self.video.as_ref().filter(|_| unit.kind == Kind::Video && unit.is_keyframe)
-                {
-                    let (time, format) = (unit.pts, format.clone());
-                    self.encoding.key_frames.send_replace(Some(KeyFrame {
-                        time,
-                        format,
-                        data: unit.data.clone(),
-                    }));
-                }
-                for part in self.segmenters[track].push(&unit)? {
-                    if part.is_last && part.kind == Kind::Video {
-                        let live = (showing == Showing::Live).then(WallTime::now);
-                        self.encoding.director.note_segment(
-                            &self.encoding.channel.name,
-                            part.segment + 1,
-                            live,
-                        );
-                    }
-                    self.encoding.live.publish(part);
-                }
-                Ok(())
-            }
+            Packet::Unit(unit) => self.pack(track, &unit, showing),
         }
     }
 
-    fn configure(&mut self, kind: Kind, config: &Bytes) -> Result<(), package::Error> {
-        let channel = &self.encoding.channel;
-        let init = match kind {
-            Kind::Video => {
-                self.codecs[0] = Some(codec::avc(config)?);
-                cmaf::video_init(channel.canvas, config)?
+    fn pack(&mut self, track: usize, unit: &AccessUnit, showing: Showing) -> Result<(), package::Error> {
+        if self.tracks[track].codec.is_none() {
+            return Err(package::Error::NoConfiguration(unit.kind));
+        }
+        if unit.kind == Kind::Audio && !std::mem::replace(&mut self.is_primed, true) {
+            return Ok(());
+        }
+        if let Some(format) = self.video.as_ref().filter(|_| track == 0 && unit.is_keyframe) {
+            let (time, format) = (unit.pts, format.clone());
+            self.encoding.key_frames.send_replace(Some(KeyFrame { time, format, data: unit.data.clone() }));
+        }
+        for part in self.tracks[track].segmenter.push(unit)? {
+            if part.is_last && track == 0 {
+                let live = (showing == Showing::Live).then(WallTime::now);
+                self.encoding.director.note_segment(&self.encoding.channel.name, part.segment + 1, live);
             }
-            Kind::Audio => {
-                self.codecs[1] = Some(codec::aac(config)?);
-                cmaf::audio_init(config, channel.audio_kbps)?
+            let is_more = self.tracks[track].count(&part);
+            self.encoding.live.publish(track, part);
+            if is_more {
+                self.tell();
             }
-        };
-        self.encoding.live.set_init(kind, init);
-        if let [Some(video), Some(audio)] = &self.codecs {
-            self.encoding.live.set_multivariant(multivariant(&Multivariant {
-                canvas: channel.canvas,
-                codecs: [video, audio],
-                video_kbps: channel.video_kbps,
-                audio_kbps: channel.audio_kbps,
-            }));
         }
         Ok(())
+    }
+
+    fn configure(&mut self, track: usize, config: &Bytes) -> Result<(), package::Error> {
+        let channel = &self.encoding.channel;
+        let (codec, init) = match channel.rungs.get(track) {
+            Some(rung) => (codec::avc(config)?, cmaf::video_init(rung.canvas, config)?),
+            None => (codec::aac(config)?, cmaf::audio_init(config, channel.audio_kbps)?),
+        };
+        self.tracks[track].codec = Some(codec);
+        self.encoding.live.set_init(track, init);
+        self.tell();
+        Ok(())
+    }
+
+    /// Issues the multivariant playlist, once all of it is known.
+    fn tell(&mut self) {
+        let channel = &self.encoding.channel;
+        for track in &mut self.tracks {
+            track.told = track.rate;
+        }
+        let codecs: Option<Vec<String>> = self.tracks.iter().map(|track| track.codec.clone()).collect();
+        let Some(mut codecs) = codecs else { return };
+        let sound = Sound {
+            name: SOUND.into(),
+            codec: codecs.pop().unwrap_or_default(),
+            rate: self.tracks[channel.rungs.len()].rate,
+        };
+        let rungs: Vec<_> = channel
+            .rungs
+            .iter()
+            .zip(codecs)
+            .zip(&self.tracks)
+            .map(|((rung, codec), track)| multivariant::Rung {
+                name: rung.name.clone(),
+                canvas: rung.canvas,
+                codec,
+                rate: track.rate,
+            })
+            .collect();
+        self.encoding.live.set_multivariant(multivariant::text(&rungs, &sound));
     }
 }

@@ -1,0 +1,192 @@
+//! Answers with their headers: codings, lifetimes, conditions, ranges.
+//!
+//! Source: RFC 9110 13 and 14 for conditions and ranges; Apple's HLS Authoring Specification 10 for media types and
+//! compression.
+
+use axum::body::Body;
+use axum::http::{HeaderMap, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use bytes::Bytes;
+use futures_util::stream;
+use tokio::io::{AsyncReadExt, AsyncSeekExt};
+use tokio_util::io::ReaderStream;
+
+use super::document::{Coding, Document};
+use super::live::File;
+
+const PLAYLIST: &str = "application/vnd.apple.mpegurl";
+/// Bytes read from disk at once.
+const CHUNK: usize = 128 * 1024;
+
+/// A playlist that a cache may keep for `lifetime_s`, `age_s` of which are over.
+pub(super) fn playlist(document: &Document, headers: &HeaderMap, lifetime_s: u64, age_s: u64) -> Response {
+    let accepted = headers.get_all(header::ACCEPT_ENCODING).iter().filter_map(|value| value.to_str().ok());
+    let coding = Coding::chosen(accepted);
+    let tag = document.tag(coding);
+    let is_known = knows(headers, &tag);
+    let status = if is_known { StatusCode::NOT_MODIFIED } else { StatusCode::OK };
+    let mut response = Response::builder()
+        .status(status)
+        .header(header::CONTENT_TYPE, PLAYLIST)
+        .header(header::VARY, "Accept-Encoding")
+        .header(header::ETAG, tag)
+        .header(header::AGE, age_s)
+        .header(header::CACHE_CONTROL, format!("public, max-age={lifetime_s}"));
+    if let Some(name) = coding.name() {
+        response = response.header(header::CONTENT_ENCODING, name);
+    }
+    let body = if is_known { Body::empty() } else { Body::from(document.coded(coding)) };
+    response.body(body).expect("static headers and numbers")
+}
+
+/// Whether a client's copy is the same.
+fn knows(headers: &HeaderMap, tag: &str) -> bool {
+    let wanted = headers.get_all(header::IF_NONE_MATCH).iter().filter_map(|value| value.to_str().ok());
+    wanted.flat_map(|value| value.split(',')).any(|one| matches!(one.trim(), "*") || one.trim() == tag)
+}
+
+/// No answer, and how long a cache may keep that.
+pub(super) fn refusal(status: StatusCode, lifetime_s: u64) -> Response {
+    let lifetime = format!("public, max-age={lifetime_s}");
+    (status, [(header::CACHE_CONTROL, lifetime)], Body::empty()).into_response()
+}
+
+/// What a `Range` asks for.
+#[derive(Debug, PartialEq, Eq)]
+enum Wanted {
+    /// Everything; also when it is not a range that we serve.
+    All,
+    /// From the first to before the last.
+    Part(u64, u64),
+    /// None of it is there.
+    Nothing,
+}
+
+/// Reads one range; of several at once, all is sent, as RFC 9110 14.2 lets a server.
+fn wanted(headers: &HeaderMap, length: u64) -> Wanted {
+    let range = headers.get(header::RANGE).and_then(|value| value.to_str().ok());
+    // What never changes fits any condition but another file's.
+    let Some(range) = range.and_then(|range| range.strip_prefix("bytes=")) else { return Wanted::All };
+    let Some((first, last)) = range.trim().split_once('-') else { return Wanted::All };
+    let (first, last) = (first.trim(), last.trim());
+    let part = match (first.parse::<u64>(), last.parse::<u64>()) {
+        (Ok(first), Ok(last)) if first <= last => (first, last.saturating_add(1).min(length)),
+        (Ok(first), Err(_)) if last.is_empty() => (first, length),
+        (Err(_), Ok(count)) if first.is_empty() => (length.saturating_sub(count), length),
+        _ => return Wanted::All,
+    };
+    if part.0 >= part.1 { Wanted::Nothing } else { Wanted::Part(part.0, part.1) }
+}
+
+/// A file of media, which never changes.
+pub(super) async fn media(
+    file: File,
+    media_type: &'static str,
+    headers: &HeaderMap,
+    missing_lifetime_s: u64,
+) -> Response {
+    let (length, mut opened) = match &file {
+        File::Memory(pieces) => (pieces.iter().map(Bytes::len).sum::<usize>() as u64, None),
+        File::Disk(path) => match open(path).await {
+            Ok((file, length)) => (length, Some(file)),
+            Err(error) => {
+                tracing::debug!("{}: {error}", path.display());
+                return refusal(StatusCode::NOT_FOUND, missing_lifetime_s);
+            }
+        },
+    };
+    let tag = format!("\"{length:x}\"");
+    let response = Response::builder()
+        .header(header::CONTENT_TYPE, media_type)
+        .header(header::ACCEPT_RANGES, "bytes")
+        .header(header::ETAG, &tag)
+        .header(header::CACHE_CONTROL, "public, max-age=3600, immutable");
+    if knows(headers, &tag) {
+        let response = response.status(StatusCode::NOT_MODIFIED).body(Body::empty());
+        return response.expect("static headers and numbers");
+    }
+    let (status, first, end) = match wanted(headers, length) {
+        Wanted::All => (StatusCode::OK, 0, length),
+        Wanted::Part(first, end) => (StatusCode::PARTIAL_CONTENT, first, end),
+        Wanted::Nothing => {
+            let response = response.status(StatusCode::RANGE_NOT_SATISFIABLE);
+            let response = response.header(header::CONTENT_RANGE, format!("bytes */{length}"));
+            return response.body(Body::empty()).expect("static headers and numbers");
+        }
+    };
+    let mut response = response.status(status).header(header::CONTENT_LENGTH, end - first);
+    if status == StatusCode::PARTIAL_CONTENT {
+        let range = format!("bytes {first}-{}/{length}", end - 1);
+        response = response.header(header::CONTENT_RANGE, range);
+    }
+    let body = match (file, opened.take()) {
+        (File::Memory(pieces), _) => {
+            // The pieces are shared with the window: nothing is copied for a viewer.
+            Body::from_stream(stream::iter(cut(pieces, first, end).into_iter().map(Ok::<_, std::io::Error>)))
+        }
+        (File::Disk(_), Some(mut file)) => {
+            if let Err(error) = file.seek(std::io::SeekFrom::Start(first)).await {
+                tracing::warn!("a segment cannot be read: {error}");
+                return refusal(StatusCode::NOT_FOUND, missing_lifetime_s);
+            }
+            Body::from_stream(ReaderStream::with_capacity(file.take(end - first), CHUNK))
+        }
+        (File::Disk(_), None) => Body::empty(), // opened above
+    };
+    response.body(body).expect("static headers and numbers")
+}
+
+async fn open(path: &std::path::Path) -> Result<(tokio::fs::File, u64), std::io::Error> {
+    let file = tokio::fs::File::open(path).await?;
+    let length = file.metadata().await?.len();
+    Ok((file, length))
+}
+
+/// The bytes from `first` to before `end` of pieces that follow one another.
+fn cut(pieces: Vec<Bytes>, first: u64, end: u64) -> Vec<Bytes> {
+    let mut at = 0;
+    let mut kept = Vec::with_capacity(pieces.len());
+    for piece in pieces {
+        let length = piece.len() as u64;
+        let (from, to) = (first.clamp(at, at + length) - at, end.clamp(at, at + length) - at);
+        if from < to {
+            kept.push(piece.slice(from as usize..to as usize));
+        }
+        at += length;
+    }
+    kept
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn asked(range: &str) -> Wanted {
+        let mut headers = HeaderMap::new();
+        headers.insert(header::RANGE, range.parse().unwrap());
+        wanted(&headers, 100)
+    }
+
+    #[test]
+    fn ranges_are_read_as_specified() {
+        assert_eq!(asked("bytes=0-9"), Wanted::Part(0, 10));
+        assert_eq!(asked("bytes=90-"), Wanted::Part(90, 100));
+        assert_eq!(asked("bytes=-7"), Wanted::Part(93, 100));
+        assert_eq!(asked("bytes=90-400"), Wanted::Part(90, 100));
+        assert_eq!(asked("bytes=100-"), Wanted::Nothing);
+        for all in ["bytes=5-2", "bytes=0-1,5-6", "lines=1-2", "bytes=x-", "bytes=-"] {
+            assert_eq!(asked(all), Wanted::All, "{all}");
+        }
+    }
+
+    #[test]
+    fn a_range_is_cut_from_shared_pieces() {
+        let pieces =
+            || vec![Bytes::from_static(b"abc"), Bytes::from_static(b"defg"), Bytes::from_static(b"h")];
+        let joined = |first, end| cut(pieces(), first, end).concat();
+        assert_eq!(joined(0, 8), b"abcdefgh");
+        assert_eq!(joined(2, 5), b"cde");
+        assert_eq!(joined(7, 8), b"h");
+        assert_eq!(joined(3, 3), b"");
+    }
+}
