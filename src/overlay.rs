@@ -13,6 +13,7 @@
 
 pub mod animate;
 pub mod blend;
+pub mod board;
 pub mod colour;
 pub mod content;
 pub mod desk;

@@ -3,6 +3,7 @@
 //! Each pipeline is a failure domain. A publisher's decoder ends with its publisher; an encoder that fails or
 //! sticks is dropped and built anew while the programme's clock goes on.
 
+mod airings;
 mod codes;
 mod encoding;
 mod slates;
@@ -12,7 +13,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::watch;
+use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -26,9 +27,9 @@ use crate::ingest::admission::{Presence, Reception};
 use crate::media::{
     AUDIO_HZ, CardProblem, ChannelStatus, CodeCheck, Kind, PublisherStatus, Role, SourceStatus,
 };
+use crate::overlay::board::{Board, Drawn};
 use crate::overlay::content::Look;
 use crate::overlay::desk::{Desk, guides};
-use crate::overlay::element::{Board, Drawn};
 use crate::overlay::raster;
 use crate::overlay::studio::Studio;
 use crate::package;
@@ -130,6 +131,9 @@ impl Channel {
         let storage_told = storage.subscribe();
         let live = open_live(&config, &channel, grid, &clock, run.restarts, storage)?;
         let board = Arc::new(Board::default());
+        let (marks, told_marks) = mpsc::channel(airings::MARKS);
+        board.tell_marks(marks);
+        tasks.spawn(until(stop.clone(), airings::run(told_marks, live.clone())));
         let desk = Desk {
             channel: channel.name.clone(),
             canvas: channel.canvas,

@@ -7,6 +7,7 @@
 
 pub mod guides;
 mod item;
+mod marks;
 pub mod place;
 mod preview;
 
@@ -19,8 +20,8 @@ use tokio::sync::watch;
 
 use self::item::{Easel, Item, Start};
 use super::animate::{Moves, Times};
+use super::board::{Board, Scene};
 use super::content::{self, Content, Look, When};
-use super::element::{Board, Scene};
 use super::raster;
 use super::studio::Studio;
 use super::template::Design;
@@ -74,6 +75,7 @@ struct Work {
     due: MediaTime,
     failed: Vec<CardProblem>,
     prepared: usize,
+    marks: marks::Marks,
 }
 
 /// What to do next.
@@ -197,6 +199,7 @@ impl Desk {
                 }
             }
         }
+        self.mark(work, state, next);
         // Drawing may have taken longer than to the next frame.
         work.due = if seen.is_some() { self.next_frame() } else { MediaTime::ZERO };
         // What could not be drawn is not claimed to be in the picture.
@@ -381,7 +384,7 @@ impl Desk {
         let now = self.clock.now();
         work.items.sort_by_key(|item| item.card.z.unwrap_or_else(|| place::height(item.airing.slot)));
         let layers = work.items.iter_mut().map(|item| item.layer(past(now))).collect();
-        self.board.set(Scene { rev: work.rev, due: work.due, layers });
+        self.board.set(Scene { rev: work.rev, due: work.due, layers, marks: work.marks.newest() });
     }
 
     /// What producers should know of the cards on air.

@@ -1,4 +1,4 @@
-//! `vitrineoverlay`: a `GStreamer` element that blends the present [`Scene`] into I420 or NV12 frames, in place.
+//! `vitrineoverlay`: a `GStreamer` element that blends the present [`Scene`](super::board::Scene) into I420 or NV12 frames, in place.
 //!
 //! The streaming thread only takes a reference to a finished scene and blends; drawing happens elsewhere,
 //! ahead of time. With nothing to show the element passes buffers through untouched and uncopied.
@@ -11,175 +11,13 @@ use gstreamer_base as gst_base;
 use gstreamer_video as gst_video;
 use gstreamer_video::prelude::*;
 use gstreamer_video::subclass::prelude::*;
-use tokio::sync::watch;
 
-use super::animate::{self, Clip, Moves, Pose, Rest, Times};
+use super::animate::{self, Pose};
 use super::blend;
+use super::board::Board;
 use super::colour::{Format, Matrix, Pixels, Range};
-use super::film::Film;
 use super::sprite::Sprite;
 use crate::time::MediaTime;
-
-/// A line that runs through a window of its card, again and again.
-#[derive(Debug, Clone)]
-pub struct Crawl {
-    /// The line.
-    pub sprite: Arc<Sprite>,
-    /// Its window: left, top, width and height in the card, in pixels.
-    pub window: (i32, i32, u32, u32),
-    /// Pixels a second, to the left; to the right when negative.
-    pub speed: i32,
-    /// When it enters the window.
-    pub from: MediaTime,
-}
-
-/// One card in the scene.
-#[derive(Debug, Clone)]
-pub struct Layer {
-    /// The airing's id.
-    pub id: String,
-    /// The drawn card over time.
-    pub film: Film,
-    /// What runs through it.
-    pub crawl: Option<Crawl>,
-    /// When it comes and goes.
-    pub times: Times,
-    /// How it comes and goes.
-    pub moves: Moves,
-    /// The QR in it.
-    pub code: Option<Code>,
-}
-
-/// A QR that is on air.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Code {
-    /// The card that shows it.
-    pub card_id: String,
-    /// What it says.
-    pub text: String,
-}
-
-impl Scene {
-    /// The codes that stand still in the frame at `now`.
-    pub fn codes_at(&self, now: MediaTime) -> Vec<Code> {
-        let stands = |layer: &&Layer| {
-            let has_come = layer.times.enter.is_none_or(|enter| enter.offset(layer.moves.enter_nanos) <= now);
-            has_come && layer.times.leave.is_none_or(|leave| leave > now)
-        };
-        self.layers.iter().filter(stands).filter_map(|layer| layer.code.clone()).collect()
-    }
-}
-
-impl Layer {
-    /// Its pose and picture at `now`, in a picture of the size `canvas`.
-    pub(super) fn at(&self, canvas: (u32, u32), frame_nanos: i64, now: MediaTime) -> Option<(Pose, &Sprite)> {
-        let face = self.film.at(now)?;
-        let rest = Rest { at: face.at, size: (face.sprite.width, face.sprite.height), canvas };
-        let pose = animate::pose(self.times, &self.moves, &rest, frame_nanos, now)?;
-        Some((pose, &face.sprite))
-    }
-}
-
-impl Crawl {
-    /// Where the line is drawn at `now`, in a card at `card`: as often as it shows in its window.
-    fn poses(&self, card: &Pose, now: MediaTime) -> impl Iterator<Item = Pose> {
-        let (left, top, width, height) = self.window;
-        let (left, top) = ((card.x + left) & !1, (card.y + top) & !1);
-        let (width, height) = (width as i32, height as i32);
-        let clip = Clip { left, top, right: (left + width) & !1, bottom: top + height }.and(card.clip);
-        let round = (self.sprite.width as i32).max(1);
-        // It enters at the window's far edge; after that one line follows the other.
-        let way = (now.since(self.from).max(0) as i128 * i128::from(self.speed.abs()) / 1_000_000_000) as i64;
-        let copies = if way < i64::from(width) { 1 } else { width / round + 2 };
-        let first = if way < i64::from(width) {
-            width - way as i32
-        } else {
-            -(((way - i64::from(width)) % i64::from(round)) as i32)
-        };
-        let is_right = self.speed < 0;
-        let y = top + (height - self.sprite.height as i32) / 2;
-        let (opacity, y) = (card.opacity, y & !1);
-        (0..copies).map(move |n| {
-            let from_start = first + n * round;
-            let x = if is_right { left + width - round - from_start } else { left + from_start };
-            Pose { x: x & !1, y, opacity, clip }
-        })
-    }
-}
-
-/// All that is laid over the programme, bottom first.
-#[derive(Debug, Clone, Default)]
-pub struct Scene {
-    /// The revision of the state that it shows.
-    pub rev: u64,
-    /// From this time on: a programme that is late shows older states until then.
-    pub due: MediaTime,
-    /// Bottom first.
-    pub layers: Vec<Layer>,
-}
-
-/// Which state the newest composed frame shows.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Drawn {
-    /// The state's revision.
-    pub rev: u64,
-    /// Programme time of the first frame that shows it.
-    pub first_frame: MediaTime,
-}
-
-/// The scene's holder, shared by the one who draws and the element that blends.
-#[derive(Debug)]
-pub struct Board {
-    scene: Mutex<Arc<Scene>>,
-    drawn: watch::Sender<Drawn>,
-    format: watch::Sender<Format>,
-}
-
-impl Default for Board {
-    fn default() -> Self {
-        let (drawn, format) = (watch::Sender::new(Drawn::default()), watch::Sender::new(Format::default()));
-        Self { scene: Mutex::default(), drawn, format }
-    }
-}
-
-impl Board {
-    /// Replaces the scene, from the next frame on.
-    pub fn set(&self, scene: Scene) {
-        *self.scene.lock().unwrap_or_else(PoisonError::into_inner) = Arc::new(scene);
-    }
-
-    /// The present scene.
-    pub fn scene(&self) -> Arc<Scene> {
-        self.scene.lock().unwrap_or_else(PoisonError::into_inner).clone()
-    }
-
-    /// Follows which revision is in the picture.
-    pub fn drawn(&self) -> watch::Receiver<Drawn> {
-        self.drawn.subscribe()
-    }
-
-    /// Follows the frames' format.
-    pub fn formats(&self) -> watch::Receiver<Format> {
-        self.format.subscribe()
-    }
-
-    /// The frames' format, for which sprites have to be made.
-    pub fn format(&self) -> Format {
-        *self.format.borrow()
-    }
-
-    /// A frame shows `scene`; what is not due yet is not in the picture yet.
-    fn note(&self, scene: &Scene, frame: MediaTime) {
-        let has_come = |layer: &Layer| layer.times.enter.is_none_or(|enter| enter <= frame);
-        self.drawn.send_if_modified(|drawn| {
-            let is_new = drawn.rev != scene.rev && scene.due <= frame && scene.layers.iter().all(has_come);
-            if is_new {
-                *drawn = Drawn { rev: scene.rev, first_frame: frame };
-            }
-            is_new
-        });
-    }
-}
 
 /// What caps say of colours; what they leave open is as `GStreamer`'s own defaults for the size.
 fn format_of(info: &gst_video::VideoInfo) -> Format {
@@ -300,9 +138,7 @@ mod imp {
             out_info: &gst_video::VideoInfo,
         ) -> Result<(), gst::LoggableError> {
             if let Some(board) = self.board() {
-                board.format.send_if_modified(|format| {
-                    std::mem::replace(format, format_of(in_info)) != format_of(in_info)
-                });
+                board.set_format(format_of(in_info));
             }
             self.parent_set_info(incaps, in_info, outcaps, out_info)
         }
@@ -326,6 +162,7 @@ mod imp {
                     }
                 }
             }
+            board.compose(&scene, now);
             if is_whole {
                 board.note(&scene, now);
             }
@@ -341,6 +178,7 @@ mod imp {
                 let scene = board.scene();
                 // One that was set since this frame was let through is not in it.
                 if scene.layers.iter().all(|layer| animate::has_gone(layer.times, &layer.moves, now)) {
+                    board.compose(&scene, now);
                     board.note(&scene, now);
                 }
             }
@@ -379,7 +217,10 @@ pub fn register() -> Result<(), glib::BoolError> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::overlay::animate::{Moves, Times};
+    use crate::overlay::board::{Layer, Scene};
     use crate::overlay::film::Face;
+    use crate::overlay::film::Film;
     use crate::overlay::sprite::Rgba;
     use gstreamer_app as gst_app;
 
@@ -405,7 +246,7 @@ mod tests {
         film.plan(Face { from: MediaTime::ZERO, sprite, at: (0, 0) });
         let (times, moves) = (Times::default(), Moves::cut());
         let layer = Layer { id: String::new(), film, crawl: None, times, moves, code: None };
-        board.set(Scene { rev: 1, due: MediaTime::ZERO, layers: vec![layer] });
+        board.set(Scene { rev: 1, due: MediaTime::ZERO, layers: vec![layer], ..Scene::default() });
         let caps = sink.sink_pads()[0].current_caps().unwrap();
         let info = gst_video::VideoInfo::from_caps(&caps).unwrap();
         pipeline.seek_simple(gst::SeekFlags::FLUSH, gst::ClockTime::ZERO).unwrap();

@@ -6,6 +6,8 @@
 use std::collections::VecDeque;
 use std::fmt::Write;
 
+use serde::{Deserialize, Serialize};
+
 use crate::time::{MediaTime, WallTime};
 
 /// Bytes that one tag may have: 1 KB.
@@ -16,7 +18,8 @@ const SHORT: usize = 80;
 const MOST_RANGES: usize = 5000;
 
 /// A value of an attribute.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(untagged)]
 pub enum Value {
     /// In quotes.
     Text(String),
@@ -24,40 +27,44 @@ pub enum Value {
     Number(f64),
 }
 
+/// Client attributes: names that begin with `X-`, and their values.
+pub type Attributes = Vec<(String, Value)>;
+
 /// One range.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct DateRange {
     /// Never used again.
     pub id: String,
+    /// What it tells of, such as an airing: one range follows the other when that changes.
+    pub subject: String,
     /// What its attributes mean.
     pub class: String,
     /// Its first frame.
-    pub start: MediaTime,
+    pub start: WallTime,
     /// The frame after its last, once it is known.
-    pub end: Option<MediaTime>,
-    /// Client attributes, by names that begin with `X-`.
-    pub attributes: Vec<(&'static str, Value)>,
+    pub end: Option<WallTime>,
+    /// What is to be known.
+    pub attributes: Attributes,
 }
 
 impl DateRange {
-    /// Its tag, without a line break; times are counted from `epoch`.
-    pub fn tag(&self, epoch: WallTime) -> String {
-        let tag = self.written(epoch, usize::MAX);
+    /// Its tag, without a line break.
+    pub fn tag(&self) -> String {
+        let tag = self.written(usize::MAX);
         // Only texts can be that long.
-        if tag.len() > MOST_BYTES { self.written(epoch, SHORT) } else { tag }
+        if tag.len() > MOST_BYTES { self.written(SHORT) } else { tag }
     }
 
-    fn written(&self, epoch: WallTime, most: usize) -> String {
-        let wall = |time: MediaTime| WallTime(epoch.0 + time.as_millis() as i64);
+    fn written(&self, most: usize) -> String {
         let mut tag = format!(
             "#EXT-X-DATERANGE:ID=\"{}\",CLASS=\"{}\",START-DATE=\"{}\"",
             quotable(&self.id, most),
             quotable(&self.class, most),
-            wall(self.start)
+            self.start
         );
         if let Some(end) = self.end {
-            let seconds = end.since(self.start).max(0) as f64 / 1e9;
-            let _ = write!(tag, ",END-DATE=\"{}\",DURATION={seconds:.5}", wall(end.max(self.start)));
+            let seconds = (end.0 - self.start.0).max(0) as f64 / 1000.0;
+            let _ = write!(tag, ",END-DATE=\"{}\",DURATION={seconds:.3}", end.max(self.start));
         }
         for (name, value) in &self.attributes {
             let _ = match value {
@@ -94,32 +101,53 @@ pub struct Ranges {
 }
 
 impl Ranges {
-    /// Adds a range at `now`, or changes the one with its id.
-    pub fn put(&mut self, range: DateRange, now: MediaTime) {
-        match self.listed.iter_mut().find(|listed| listed.range.id == range.id) {
-            Some(listed) if listed.range == range => {}
-            Some(listed) => *listed = Listed { range, changed: now },
-            None => self.listed.push_back(Listed { range, changed: now }),
+    /// With ranges that were kept.
+    pub fn restored(ranges: Vec<DateRange>) -> Self {
+        let listed = ranges.into_iter().map(|range| Listed { range, changed: MediaTime::ZERO }).collect();
+        Self { listed, ..Self::default() }
+    }
+
+    /// From `at` on, `subject` is as `attributes` say. What was said of it before ends there.
+    pub fn begin(
+        &mut self,
+        subject: &str,
+        class: &str,
+        attributes: Attributes,
+        at: WallTime,
+        now: MediaTime,
+    ) {
+        let mut of_it = self.listed.iter().filter(|listed| listed.range.subject == subject).peekable();
+        let is_first = of_it.peek().is_none();
+        if of_it.any(|listed| listed.range.end.is_none() && listed.range.attributes == attributes) {
+            return;
         }
+        self.end(|range| range.subject == subject, at, now);
+        let id = if is_first { subject.to_owned() } else { format!("{subject}.{}", at.0) };
+        let (subject, class) = (subject.to_owned(), class.to_owned());
+        self.put(DateRange { id, subject, class, start: at, end: None, attributes }, now);
+    }
+
+    /// Adds a range at `now`.
+    pub fn put(&mut self, range: DateRange, now: MediaTime) {
+        self.listed.push_back(Listed { range, changed: now });
         if self.listed.len() > MOST_RANGES {
             let ended = self.listed.iter().position(|listed| listed.range.end.is_some()).unwrap_or(0);
             self.remove(ended, now);
         }
     }
 
-    /// Ends those open ranges of `class` that begin before `end` and are not `kept`.
-    pub fn end_others(&mut self, class: &str, kept: impl Fn(&str) -> bool, end: MediaTime, now: MediaTime) {
+    /// Ends the open ranges that `ends` names.
+    pub fn end(&mut self, ends: impl Fn(&DateRange) -> bool, at: WallTime, now: MediaTime) {
         for listed in &mut self.listed {
-            let range = &mut listed.range;
-            if range.end.is_none() && range.class == class && !kept(&range.id) {
-                (range.end, listed.changed) = (Some(end.max(range.start)), now);
+            if listed.range.end.is_none() && ends(&listed.range) {
+                (listed.range.end, listed.changed) = (Some(at.max(listed.range.start)), now);
             }
         }
     }
 
     /// Forgets what was over before `first`, the start of the first listed segment; and what was removed longer ago
     /// than a delta update reaches back, `skip_nanos`.
-    pub fn trim(&mut self, first: MediaTime, now: MediaTime, skip_nanos: i64) {
+    pub fn trim(&mut self, first: WallTime, now: MediaTime, skip_nanos: i64) {
         while let Some(at) =
             self.listed.iter().position(|listed| listed.range.end.is_some_and(|end| end < first))
         {
@@ -156,27 +184,28 @@ impl Ranges {
 mod tests {
     use super::*;
 
-    fn range(id: &str, start_s: u64, end_s: Option<u64>) -> DateRange {
-        let at = |s: u64| MediaTime(s * 1_000_000_000);
+    fn range(id: &str, start_s: i64, end_s: Option<i64>) -> DateRange {
+        let at = |s: i64| WallTime(s * 1000);
         DateRange {
             id: id.into(),
+            subject: id.into(),
             class: "vitrine.airing".into(),
             start: at(start_s),
             end: end_s.map(at),
             attributes: vec![
-                ("X-TITLE", Value::Text("A \"cup\"\nwith saucer".into())),
-                ("X-PRICE-MINOR", Value::Number(8900.0)),
+                ("X-TITLE".into(), Value::Text("A \"cup\"\nwith saucer".into())),
+                ("X-PRICE-MINOR".into(), Value::Number(8900.0)),
             ],
         }
     }
 
     #[test]
     fn a_tag_reads_as_specified_and_quotes_cannot_leave_it() {
-        let tag = range("air_1", 90, Some(95)).tag(WallTime(0));
+        let tag = range("air_1", 90, Some(95)).tag();
         assert_eq!(
             tag,
             "#EXT-X-DATERANGE:ID=\"air_1\",CLASS=\"vitrine.airing\",START-DATE=\"1970-01-01T00:01:30.000Z\",\
-             END-DATE=\"1970-01-01T00:01:35.000Z\",DURATION=5.00000,X-TITLE=\"A \u{201d}cup\u{201d} with saucer\",\
+             END-DATE=\"1970-01-01T00:01:35.000Z\",DURATION=5.000,X-TITLE=\"A \u{201d}cup\u{201d} with saucer\",\
              X-PRICE-MINOR=8900"
         );
     }
@@ -185,23 +214,40 @@ mod tests {
     fn a_long_title_does_not_make_a_long_tag() {
         let mut long = range("air_1", 90, None);
         long.attributes[0].1 = Value::Text("很".repeat(10_000));
-        assert!(long.tag(WallTime(0)).len() <= MOST_BYTES);
+        assert!(long.tag().len() <= MOST_BYTES);
     }
 
     #[test]
     fn an_open_range_stays_and_one_that_is_over_goes_with_its_segments() {
         let (mut ranges, at) = (Ranges::default(), |s: u64| MediaTime(s * 1_000_000_000));
+        let wall = |s: i64| WallTime(s * 1000);
         ranges.put(range("a", 10, None), at(10));
         ranges.put(range("b", 20, Some(25)), at(20));
-        ranges.trim(at(24), at(40), 12_000_000_000);
+        ranges.trim(wall(24), at(40), 12_000_000_000);
         assert_eq!(ranges.all().count(), 2);
-        ranges.trim(at(26), at(41), 12_000_000_000);
+        ranges.trim(wall(26), at(41), 12_000_000_000);
         assert_eq!(ranges.all().map(|range| range.id.as_str()).collect::<Vec<_>>(), ["a"]);
         assert_eq!(ranges.removed().collect::<Vec<_>>(), ["b"]);
-        ranges.end_others("vitrine.airing", |_| false, at(50), at(50));
-        assert_eq!(ranges.all().next().unwrap().end, Some(at(50)));
+        ranges.end(|_| true, wall(50), at(50));
+        assert_eq!(ranges.all().next().unwrap().end, Some(wall(50)));
         assert_eq!(ranges.changed(at(50)).count(), 1);
-        ranges.trim(at(40), at(60), 12_000_000_000);
+        ranges.trim(wall(40), at(60), 12_000_000_000);
         assert_eq!(ranges.removed().count(), 0, "forgotten in time");
+    }
+
+    #[test]
+    fn a_new_price_is_a_new_range_and_the_same_one_is_none() {
+        let (mut ranges, at) = (Ranges::default(), |s: u64| MediaTime(s * 1_000_000_000));
+        let wall = |s: i64| WallTime(s * 1000);
+        let price = |minor: f64| vec![("X-PRICE-MINOR".to_owned(), Value::Number(minor))];
+        ranges.begin("air_1", "vitrine.airing", price(8900.0), wall(10), at(10));
+        ranges.begin("air_1", "vitrine.airing", price(8900.0), wall(12), at(12));
+        ranges.begin("air_1", "vitrine.airing", price(5900.0), wall(15), at(15));
+        let told: Vec<_> = ranges.all().map(|range| (range.id.as_str(), range.start, range.end)).collect();
+        assert_eq!(told, [("air_1", wall(10), Some(wall(15))), ("air_1.15000", wall(15), None)]);
+        // The same as before, after a restart.
+        let mut kept = Ranges::restored(ranges.all().cloned().collect());
+        kept.begin("air_1", "vitrine.airing", price(5900.0), wall(30), at(30));
+        assert_eq!(kept.all().count(), 2);
     }
 }

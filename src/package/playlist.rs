@@ -9,15 +9,13 @@ use std::fmt::Write;
 use super::grid::Grid;
 use super::metadata::Ranges;
 use super::window::{Edge, Segment, Window};
-use crate::time::{MediaTime, WallTime};
+use crate::time::MediaTime;
 
 /// What a media playlist says beside its segments.
 #[derive(Debug, Clone)]
 pub struct Media<'a> {
     /// The cutting plan.
     pub grid: &'a Grid,
-    /// Civil time of programme time zero.
-    pub epoch: WallTime,
     /// The directory of this track's media, relative to the playlist.
     pub directory: &'a str,
     /// The other renditions' playlists and live edges.
@@ -156,7 +154,7 @@ fn write_ranges(out: &mut String, window: &Window, media: &Media, only_new: bool
     let end = window.listed().last().map_or(MediaTime::ZERO, |segment| segment.start);
     let since = if only_new { end.offset(-skip_nanos(media.grid)) } else { MediaTime::ZERO };
     for range in media.ranges.changed(since) {
-        writeln!(out, "{}", range.tag(media.epoch))?;
+        writeln!(out, "{}", range.tag())?;
     }
     Ok(())
 }
@@ -190,8 +188,7 @@ fn write_opening<'a>(
         *init = &segment.init;
         writeln!(out, "#EXT-X-MAP:URI=\"{}/{init}\"", media.directory)?;
     }
-    let wall = WallTime(media.epoch.0 + segment.start.as_millis() as i64);
-    writeln!(out, "#EXT-X-PROGRAM-DATE-TIME:{wall}")
+    writeln!(out, "#EXT-X-PROGRAM-DATE-TIME:{}", segment.wall)
 }
 
 fn write_segment<'a>(

@@ -12,7 +12,7 @@ use bytes::Bytes;
 
 use super::grid::Grid;
 use super::segmenter::Part;
-use crate::time::MediaTime;
+use crate::time::{MediaTime, WallTime};
 
 /// Whole segments whose media is held in memory even when it lies on disk: what viewers at the live edge fetch.
 const RECENT: usize = 8;
@@ -37,6 +37,8 @@ pub struct Segment {
     pub number: u64,
     /// When its first sample is shown.
     pub start: MediaTime,
+    /// The same as civil time: by the clock of the run that made it.
+    pub wall: WallTime,
     /// Length so far, in ticks of `timescale`.
     pub ticks: u64,
     /// Ticks a second.
@@ -84,6 +86,7 @@ impl Segment {
         Self {
             number,
             start: grid.segment_start(number),
+            wall: WallTime::default(),
             ticks: 0,
             timescale: 1,
             bytes: 0,
@@ -124,6 +127,7 @@ pub struct Edge {
 #[derive(Debug)]
 pub struct Window {
     grid: Grid,
+    epoch: WallTime,
     segments: VecDeque<Segment>,
     listed: usize,
     discontinuities: u64,
@@ -134,10 +138,12 @@ pub struct Window {
 
 impl Window {
     /// A window that lists `listed` whole segments at most. `discontinuities` counts those of the track's whole
-    /// life; when it is not 0 the last of them is before the first part that comes.
-    pub fn new(grid: Grid, listed: usize, discontinuities: u64) -> Self {
+    /// life; when it is not 0 the last of them is before the first part that comes. `epoch` is the civil time of
+    /// programme time zero in this run.
+    pub fn new(grid: Grid, epoch: WallTime, listed: usize, discontinuities: u64) -> Self {
         Self {
             grid,
+            epoch,
             segments: VecDeque::new(),
             listed,
             discontinuities,
@@ -167,6 +173,7 @@ impl Window {
                 let is_discontinuous = std::mem::take(&mut self.is_first_pending) && self.discontinuities > 0;
                 let mut segment = Segment {
                     start: part.start,
+                    wall: WallTime(self.epoch.0 + part.start.as_millis() as i64),
                     timescale: part.timescale,
                     key_bytes: part.key_bytes,
                     init: init.clone(),
@@ -218,15 +225,18 @@ impl Window {
     fn fill_gap(&mut self, next: u64) {
         let Some(last) = self.segments.back_mut() else { return };
         if !last.is_complete {
-            let is_discontinuous = last.is_discontinuous;
-            *last =
-                Segment { is_discontinuous, ..Segment::gap(last.number, last.discontinuities, &self.grid) };
+            let (wall, is_discontinuous) = (last.wall, last.is_discontinuous);
+            let gap = Segment::gap(last.number, last.discontinuities, &self.grid);
+            *last = Segment { wall, is_discontinuous, ..gap };
         }
-        let discontinuities = last.discontinuities;
+        let (discontinuities, wall, start) = (last.discontinuities, last.wall, last.start);
         let missing = last.number + 1..next;
         let most = (2 * self.listed + 1) as u64;
         for number in missing.start.max(next.saturating_sub(most))..missing.end {
-            self.segments.push_back(Segment::gap(number, discontinuities, &self.grid));
+            let gap = Segment::gap(number, discontinuities, &self.grid);
+            // Still by the clock of the run before: another one begins with a discontinuity.
+            let wall = WallTime(wall.0 + gap.start.since(start) / 1_000_000);
+            self.segments.push_back(Segment { wall, ..gap });
         }
     }
 
@@ -324,7 +334,7 @@ mod tests {
     }
 
     fn filled(listed: usize, restarts: u64, segments: std::ops::Range<u64>) -> Window {
-        let mut window = Window::new(grid(), listed, restarts);
+        let mut window = Window::new(grid(), WallTime(0), listed, restarts);
         for segment in segments {
             window.push(part(segment, 0), &"init.mp4".into());
             window.push(part(segment, 1), &"init.mp4".into());
@@ -377,7 +387,7 @@ mod tests {
 
     #[test]
     fn what_lies_on_disk_leaves_memory_and_stays_listed() {
-        let mut window = Window::new(grid(), 100, 0);
+        let mut window = Window::new(grid(), WallTime(0), 100, 0);
         for segment in 10..80 {
             window.push(part(segment, 0), &"init.mp4".into());
             window.push(part(segment, 1), &"init.mp4".into());
@@ -400,7 +410,7 @@ mod tests {
     #[test]
     fn after_a_restart_the_old_segments_are_listed_and_the_time_between_is_a_gap() {
         let before = filled(20, 0, 10..14);
-        let mut window = Window::new(grid(), 20, 1);
+        let mut window = Window::new(grid(), WallTime(0), 20, 1);
         window.restore(before.listed().map(|segment| Segment { parts: Vec::new(), ..segment.clone() }));
         assert!(!window.has_whole_segment(), "nothing is on air yet");
         window.push(part(17, 0), &"init.mp4".into());

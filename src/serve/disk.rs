@@ -1,6 +1,6 @@
 //! A channel's segments on disk: what viewers go back to, and what is there again after a restart.
 //!
-//! One file is one segment, and its name says all that a playlist does: `N-START-TICKS-KEY-D.m4s` in a folder with
+//! One file is one segment, and its name says all that a playlist does: `N-START-WALL-TICKS-KEY-D.m4s` in a folder with
 //! the name of its initialisation segment. A file is written beside and then renamed, so that it is whole or not
 //! there. One thread writes; its queue is bounded, and what does not fit is not kept.
 
@@ -12,11 +12,15 @@ use bytes::Bytes;
 
 use super::live::Live;
 use crate::package::grid::Grid;
+use crate::package::metadata::DateRange;
 use crate::package::window::{Kept, Segment};
-use crate::time::MediaTime;
+use crate::time::{MediaTime, WallTime};
 
 /// Segments that wait to be written. More than a minute of a ladder: the disk does not keep up.
 const QUEUE: usize = 128;
+
+/// The file of timed metadata.
+const RANGES: &str = "ranges.json";
 
 /// Why the disk cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -31,6 +35,7 @@ pub struct Error {
 enum Job {
     Init { track: usize, name: String, data: Bytes },
     Segment { track: usize, segment: Box<Segment> },
+    Ranges(Bytes),
 }
 
 /// A channel's folder.
@@ -104,6 +109,24 @@ impl Disk {
         self.send(Job::Segment { track, segment: Box::new(segment) });
     }
 
+    /// Keeps the timed metadata.
+    pub fn keep_ranges<'a>(&self, ranges: impl Iterator<Item = &'a DateRange>) {
+        let text = serde_json::to_vec(&ranges.collect::<Vec<_>>());
+        self.send(Job::Ranges(text.expect("ranges have no failing parts").into()));
+    }
+
+    /// The timed metadata that was kept.
+    pub fn ranges(&self) -> Vec<DateRange> {
+        let text = std::fs::read(self.folder.join(RANGES)).unwrap_or_default();
+        if text.is_empty() {
+            return Vec::new(); // the first start
+        }
+        serde_json::from_slice(&text).unwrap_or_else(|error| {
+            tracing::error!("{} cannot be read: {error}", self.folder.join(RANGES).display());
+            Vec::new()
+        })
+    }
+
     fn send(&self, job: Job) {
         match self.jobs.try_send(job) {
             Ok(()) | Err(TrySendError::Disconnected(_)) => {} // gone: the server ends
@@ -166,6 +189,7 @@ impl Writer {
                 let path = path(&self.folder, &self.tracks[*track].0, segment);
                 whole(&path, segment.parts.iter().map(|part| &part.data))
             }
+            Job::Ranges(text) => whole(&self.folder.join(RANGES), [text.clone()].iter()),
         }
     }
 }
@@ -192,6 +216,7 @@ fn whole<'a>(path: &Path, data: impl Iterator<Item = &'a Bytes>) -> Result<(), E
 struct Name {
     number: u64,
     start: u64,
+    wall: u64,
     ticks: u64,
     key_bytes: u32,
     discontinuities: u64,
@@ -203,6 +228,7 @@ impl Name {
         Self {
             number: segment.number,
             start: segment.start.0,
+            wall: segment.wall.0.max(0) as u64,
             ticks: segment.ticks,
             key_bytes: segment.key_bytes,
             discontinuities: segment.discontinuities,
@@ -211,9 +237,9 @@ impl Name {
     }
 
     fn text(self) -> String {
-        let Self { number, start, ticks, key_bytes, discontinuities, is_discontinuous } = self;
+        let Self { number, start, wall, ticks, key_bytes, discontinuities, is_discontinuous } = self;
         let mark = if is_discontinuous { "d" } else { "" };
-        format!("{number}-{start}-{ticks}-{key_bytes}-{discontinuities}{mark}.m4s")
+        format!("{number}-{start}-{wall}-{ticks}-{key_bytes}-{discontinuities}{mark}.m4s")
     }
 
     fn parse(text: &str) -> Option<Self> {
@@ -224,6 +250,7 @@ impl Name {
         let name = Self {
             number: next()?,
             start: next()?,
+            wall: next()?,
             ticks: next()?,
             key_bytes: u32::try_from(next()?).ok()?,
             discontinuities: next()?,
@@ -236,6 +263,7 @@ impl Name {
         Segment {
             number: self.number,
             start: MediaTime(self.start),
+            wall: WallTime(self.wall as i64),
             ticks: self.ticks,
             timescale,
             bytes,
@@ -259,14 +287,16 @@ mod tests {
         let name = Name {
             number: 12,
             start: 24_000_000_000,
+            wall: 1_790_000_000_000,
             ticks: 60_000,
             key_bytes: 31_000,
             discontinuities: 4,
             is_discontinuous: true,
         };
-        assert_eq!(name.text(), "12-24000000000-60000-31000-4d.m4s");
+        assert_eq!(name.text(), "12-24000000000-1790000000000-60000-31000-4d.m4s");
         assert_eq!(Name::parse(&name.text()), Some(name));
-        for other in ["12.m4s", "12-1-2-3-4.new", "x-1-2-3-4.m4s", "1-2-3-4-5-6.m4s", "1-2-3-4-d.m4s"] {
+        for other in ["12.m4s", "12-1-2-3-4-5.new", "x-1-2-3-4-5.m4s", "1-2-3-4-5-6-7.m4s", "1-2-3-4-5-d.m4s"]
+        {
             assert_eq!(Name::parse(other), None, "{other}");
         }
     }

@@ -138,11 +138,12 @@ impl Live {
         let before = found.iter().flatten().map(|segment| segment.discontinuities).max();
         let discontinuities = before.map_or(restarts, |before| before + 1);
         let windows = found.into_iter().map(|found| {
-            let mut window = Window::new(grid, listed, discontinuities);
+            let mut window = Window::new(grid, epoch, listed, discontinuities);
             window.restore(found);
             window
         });
-        let inner = Inner { windows: windows.collect(), inits: Vec::new(), ranges: Ranges::default() };
+        let ranges = Ranges::restored(disk.as_ref().map_or_else(Vec::new, Disk::ranges));
+        let inner = Inner { windows: windows.collect(), inits: Vec::new(), ranges };
         Self {
             grid,
             epoch,
@@ -188,8 +189,11 @@ impl Live {
     pub fn note(&self, now: MediaTime, change: impl FnOnce(&mut Ranges)) {
         let mut inner = self.lock();
         change(&mut inner.ranges);
-        let first = inner.windows.iter().filter_map(|window| window.listed().next().map(|s| s.start)).min();
-        inner.ranges.trim(first.unwrap_or(now), now, playlist::skip_nanos(&self.grid));
+        let first = inner.windows.iter().filter_map(|window| window.listed().next().map(|s| s.wall)).min();
+        inner.ranges.trim(first.unwrap_or_else(|| self.wall_of(now)), now, playlist::skip_nanos(&self.grid));
+        if let Some(disk) = &self.disk {
+            disk.keep_ranges(inner.ranges.all());
+        }
     }
 
     /// The timed metadata, for those who ask for all of it.
@@ -222,7 +226,6 @@ impl Live {
             .collect();
         let media = Media {
             grid: &self.grid,
-            epoch: self.epoch,
             directory: &self.tracks[track].name,
             others: &others,
             ranges: &inner.ranges,

@@ -14,8 +14,9 @@ use gstreamer::prelude::*;
 use gstreamer_video as gst_video;
 use vitrine::overlay::animate::{Clip, Moves, Pose, Times};
 use vitrine::overlay::blend;
+use vitrine::overlay::board::{Board, Layer, Scene};
 use vitrine::overlay::colour::Format;
-use vitrine::overlay::element::{self, Board, Layer, Scene, VitrineOverlay};
+use vitrine::overlay::element::{self, VitrineOverlay};
 use vitrine::overlay::film::{Face, Film};
 use vitrine::overlay::sprite::{Rgba, Sprite};
 use vitrine::time::MediaTime;
@@ -94,7 +95,12 @@ fn ours(cards: usize, is_glass: bool) -> f64 {
         }
     };
     let board = Arc::new(Board::default());
-    board.set(Scene { rev: 1, due: MediaTime::ZERO, layers: (0..cards).map(layer).collect() });
+    board.set(Scene {
+        rev: 1,
+        due: MediaTime::ZERO,
+        layers: (0..cards).map(layer).collect(),
+        ..Scene::default()
+    });
     through("! vitrineoverlay name=overlay", |pipeline| {
         pipeline.by_name("overlay").unwrap().downcast::<VitrineOverlay>().unwrap().set_board(board);
     })

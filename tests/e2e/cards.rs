@@ -13,12 +13,12 @@ use vitrine::state::money::{self, Locale};
 
 use crate::stage::{Control, Folder, Server, clip, until};
 
-fn difference(a: &[u8], b: &[u8]) -> f64 {
+pub(crate) fn difference(a: &[u8], b: &[u8]) -> f64 {
     a.iter().zip(b).map(|(a, b)| f64::from(a.abs_diff(*b))).sum::<f64>() / a.len() as f64
 }
 
 /// Past the start, when segments are made ahead as fast as they can be.
-fn on_time(server: &Server) {
+pub(crate) fn on_time(server: &Server) {
     until("the programme is on time", || {
         let status = server.channel();
         (status["programmeMs"] != 0 && status["behindMs"].as_u64() < Some(50)).then_some(())
@@ -26,13 +26,13 @@ fn on_time(server: &Server) {
 }
 
 /// The frame, counted from the channel's start, that first shows a revision.
-fn drawn_frame(control: &mut Control, rev: &Value) -> u64 {
+pub(crate) fn drawn_frame(control: &mut Control, rev: &Value) -> u64 {
     let status = control.event("ChannelStatusChanged", |status| status["drawnRev"].as_u64() >= rev.as_u64());
     (status["drawnMs"].as_u64().unwrap() * 30).div_ceil(1000)
 }
 
 /// Frames from `first` to the end of the `segments`th segment, cropped, and the number of the first.
-fn frames_from(
+pub(crate) fn frames_from(
     server: &Server,
     first: u64,
     segments: u64,

@@ -12,6 +12,7 @@ mod enhanced;
 mod hostile;
 mod keys;
 mod ladder;
+mod metadata;
 mod playlist;
 mod publish;
 mod pull;

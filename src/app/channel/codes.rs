@@ -9,7 +9,7 @@ use tokio::sync::watch;
 
 use crate::decode::still;
 use crate::media::{CodeAt, CodeCheck, Format};
-use crate::overlay::element::{Board, Code};
+use crate::overlay::board::{Board, Code};
 use crate::overlay::qr;
 use crate::time::MediaTime;
 

@@ -9,9 +9,9 @@ use self::plan::CHANGE_NANOS;
 use super::place;
 use crate::media::Canvas;
 use crate::overlay::animate::{self, Moves, Times};
+use crate::overlay::board::{Code, Crawl, Layer};
 use crate::overlay::colour::Format;
 use crate::overlay::content::{self, Content, Phase};
-use crate::overlay::element::{Code, Crawl, Layer};
 use crate::overlay::film::{Face, Film, Round};
 use crate::overlay::raster;
 use crate::overlay::sprite::{Sprite, resize};
@@ -41,7 +41,7 @@ impl Easel {
     }
 
     /// The frame nearest to a time.
-    fn nearest(&self, time: MediaTime) -> MediaTime {
+    pub(super) fn nearest(&self, time: MediaTime) -> MediaTime {
         let rate = self.canvas.rate;
         rate.time_of(rate.frame_at(time.offset(self.frame_nanos() / 2)))
     }

@@ -3,6 +3,7 @@ use crate::config::Hls;
 use crate::media::{FrameRate, Kind};
 use crate::package::metadata::DateRange;
 use crate::package::segmenter::Part;
+use crate::time::WallTime;
 use bytes::Bytes;
 
 fn grid() -> Grid {
@@ -12,7 +13,7 @@ fn grid() -> Grid {
 /// 48 whole parts of six a segment, and two.
 fn window(listed: usize) -> Window {
     let grid = grid();
-    let mut window = Window::new(grid, listed, 1);
+    let mut window = Window::new(grid, WallTime(0), listed, 1);
     for n in 0..(6 * 8 + 2) {
         let (segment, index) = (100 + n / 6, (n % 6) as u32);
         let part = Part {
@@ -35,7 +36,7 @@ fn window(listed: usize) -> Window {
 fn written(listed: usize, extent: Extent, ranges: &Ranges) -> String {
     let others = [("audio.m3u8".to_owned(), Edge { segment: 108, part: 1 })];
     let grid = grid();
-    let about = Media { grid: &grid, epoch: WallTime(0), directory: "video", others: &others, ranges };
+    let about = Media { grid: &grid, directory: "video", others: &others, ranges };
     media(&window(listed), &about, extent)
 }
 
@@ -84,17 +85,19 @@ fn a_delta_leaves_out_what_lies_before_the_boundary_and_nothing_else() {
 #[test]
 fn a_delta_of_ranges_has_the_new_ones_and_names_the_removed() {
     let at = |s: u64| MediaTime(s * 1_000_000_000);
-    let range = |id: &str, start: u64, end| DateRange {
+    let wall = |s: i64| WallTime(s * 1000);
+    let range = |id: &str, start: i64, end| DateRange {
         id: id.into(),
+        subject: id.into(),
         class: "vitrine.airing".into(),
-        start: at(start),
+        start: wall(start),
         end,
         attributes: Vec::new(),
     };
     let mut ranges = Ranges::default();
-    ranges.put(range("gone", 150, Some(at(160))), at(150));
+    ranges.put(range("gone", 150, Some(wall(160))), at(150));
     ranges.put(range("old", 201, None), at(201));
-    ranges.trim(at(200), at(210), skip_nanos(&grid()));
+    ranges.trim(wall(200), at(210), skip_nanos(&grid()));
     ranges.put(range("new", 214, None), at(214));
     let text = written(8, Extent::DeltaOfRanges, &ranges);
     assert!(text.contains("#EXT-X-VERSION:10\n"), "{text}");
@@ -106,7 +109,7 @@ fn a_delta_of_ranges_has_the_new_ones_and_names_the_removed() {
 #[test]
 fn key_frames_are_the_first_picture_of_each_whole_segment() {
     let (grid, ranges) = (grid(), Ranges::default());
-    let about = Media { grid: &grid, epoch: WallTime(0), directory: "video", others: &[], ranges: &ranges };
+    let about = Media { grid: &grid, directory: "video", others: &[], ranges: &ranges };
     let text = key_frames(&window(6), &about);
     assert!(text.contains("#EXT-X-I-FRAMES-ONLY\n"), "{text}");
     assert!(text.ends_with("#EXTINF:2.00000,\n#EXT-X-BYTERANGE:700@0\nvideo/107.m4s\n"), "{text}");
