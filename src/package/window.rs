@@ -270,8 +270,8 @@ impl Window {
 
     /// Whether a whole segment of this run is there, so that a player that knows nothing of parts can start.
     pub fn has_whole_segment(&self) -> bool {
-        !self.is_first_pending
-            && self.segments.iter().rev().take(RECENT).any(|s| s.is_complete && !s.is_gap())
+        let own = |s: &Segment| s.is_complete && !s.is_gap() && s.discontinuities == self.discontinuities;
+        !self.is_first_pending && self.segments.iter().rev().take(RECENT).any(own)
     }
 
     /// The segment `number`, if it is known.
