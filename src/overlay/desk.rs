@@ -173,6 +173,8 @@ impl Desk {
         let now = self.clock.now();
         let next = self.next_frame();
         work.failed.clear();
+        // At the start it is as if it had been there before.
+        work.due = if seen.is_some() { next } else { MediaTime::ZERO };
         work.prepared = 0;
         work.items.retain(|item| {
             let is_on_air = on_air.iter().any(|airing| airing.id == item.airing.id);
@@ -199,9 +201,7 @@ impl Desk {
                 }
             }
         }
-        self.mark(work, state, next);
-        // Drawing may have taken longer than to the next frame.
-        work.due = if seen.is_some() { self.next_frame() } else { MediaTime::ZERO };
+        self.mark(work, state, work.due.max(next));
         // What could not be drawn is not claimed to be in the picture.
         if is_drawn {
             work.rev = state.rev;
@@ -225,7 +225,11 @@ impl Desk {
             work.items.iter().find(|item| item.airing.id == airing.id).map(|item| item.design.clone());
         let design = self.studio.design(&card.template).or_else(|error| known.ok_or(error))?;
         let easel = self.easel();
+        // Those before it may have taken longer to draw than to the next frame.
         let next = self.next_frame();
+        if work.seen.is_some() {
+            work.due = next;
+        }
         if let Some(at) = work.items.iter().position(|item| item.airing.id == airing.id) {
             let item = &mut work.items[at];
             if item.base.sprite.format != easel.format {
