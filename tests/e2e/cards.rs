@@ -157,7 +157,10 @@ fn a_template_in_the_folder_is_used_at_once_and_a_broken_one_stays_as_it_was() {
 
 #[test]
 fn producers_are_told_at_which_height_a_code_can_be_scanned() {
-    let server = Server::start();
+    let folder = Folder::new();
+    let file = folder.0.join("rungs.toml");
+    std::fs::write(&file, "[channels.main]\nrungs = [{ height = 432, kbps = 1100 }]\n").unwrap();
+    let server = Server::with(&["--config", file.to_str().unwrap()]);
     server.product("cup", 8900);
     let _host = server.publish(clip());
     server.until_showing("live");
@@ -167,7 +170,7 @@ fn producers_are_told_at_which_height_a_code_can_be_scanned() {
     assert_eq!(codes[0]["cardId"], "cup");
     let heights: Vec<u64> =
         codes[0]["heights"].as_array().unwrap().iter().map(|one| one["height"].as_u64().unwrap()).collect();
-    assert_eq!(heights, [720, 540, 480, 360]);
+    assert_eq!(heights, [720, 540, 480, 432, 360], "432 as coded for slower lines, the others made smaller");
     assert_eq!(codes[0]["heights"][0]["isScannable"], true, "{codes}");
     // A quarter of the size is too small, and that is said as well.
     let small = json!({ "cardId": "cup", "scale": 0.4 });

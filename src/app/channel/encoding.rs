@@ -8,7 +8,7 @@ use bytes::Bytes;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
-use super::codes::KeyFrame;
+use super::codes::KeyFrames;
 use crate::config;
 use crate::director::DirectorHandle;
 use crate::encode::Encoder;
@@ -22,7 +22,7 @@ use crate::package::{self, cmaf, codec};
 use crate::pipeline::{self, Event};
 use crate::program::{Outlet, Progress};
 use crate::serve::live::Live;
-use crate::time::WallTime;
+use crate::time::{MediaTime, WallTime};
 
 /// Wait before an encoder that failed is built again.
 const REBUILD_AFTER: Duration = Duration::from_millis(500);
@@ -40,8 +40,8 @@ pub(super) struct Encoding {
     pub(super) outlet: Outlet,
     pub(super) live: Arc<Live>,
     pub(super) director: DirectorHandle,
-    /// The newest key frame, for those who look at what viewers get.
-    pub(super) key_frames: watch::Sender<Option<KeyFrame>>,
+    /// The newest key frames, for those who look at what viewers get.
+    pub(super) key_frames: watch::Sender<Option<KeyFrames>>,
 }
 
 impl Encoding {
@@ -128,7 +128,6 @@ struct Packager<'a> {
     encoding: &'a Encoding,
     /// Of the rungs, then of the sound.
     tracks: Vec<Track>,
-    video: Option<Format>,
     /// Whether the sound encoder's first block has come: it holds nothing of the programme.
     is_primed: bool,
 }
@@ -137,6 +136,9 @@ struct Packager<'a> {
 struct Track {
     segmenter: Segmenter,
     codec: Option<String>,
+    format: Option<Format>,
+    /// The newest key frame of a rung, and its time.
+    key_frame: Option<(MediaTime, Bytes)>,
     /// Bytes and seconds of the segment in progress.
     pending: (u64, f64),
     rate: Rate,
@@ -147,7 +149,15 @@ struct Track {
 impl Track {
     fn new(kind: Kind, grid: Grid, kbps: u32) -> Self {
         let rate = Rate::new(kbps);
-        Self { segmenter: Segmenter::new(kind, grid), codec: None, pending: (0, 0.0), rate, told: rate }
+        Self {
+            segmenter: Segmenter::new(kind, grid),
+            codec: None,
+            format: None,
+            key_frame: None,
+            pending: (0, 0.0),
+            rate,
+            told: rate,
+        }
     }
 
     /// Counts a part; whether players should be told of a higher rate.
@@ -168,16 +178,14 @@ impl<'a> Packager<'a> {
         let channel = &encoding.channel;
         let rungs = channel.rungs.iter().map(|rung| Track::new(Kind::Video, encoding.grid, rung.kbps));
         let sound = Track::new(Kind::Audio, encoding.grid, channel.audio_kbps);
-        Self { encoding, tracks: rungs.chain([sound]).collect(), video: None, is_primed: false }
+        Self { encoding, tracks: rungs.chain([sound]).collect(), is_primed: false }
     }
 
     fn take(&mut self, track: usize, packet: Packet, showing: Showing) -> Result<(), package::Error> {
         match packet {
             Packet::Format(format) => {
                 self.configure(track, &format.config)?;
-                if track == 0 {
-                    self.video = Some(format);
-                }
+                self.tracks[track].format = Some(format);
                 Ok(())
             }
             Packet::Unit(unit) => self.pack(track, &unit, showing),
@@ -191,9 +199,9 @@ impl<'a> Packager<'a> {
         if unit.kind == Kind::Audio && !std::mem::replace(&mut self.is_primed, true) {
             return Ok(());
         }
-        if let Some(format) = self.video.as_ref().filter(|_| track == 0 && unit.is_keyframe) {
-            let (time, format) = (unit.pts, format.clone());
-            self.encoding.key_frames.send_replace(Some(KeyFrame { time, format, data: unit.data.clone() }));
+        if unit.kind == Kind::Video && unit.is_keyframe {
+            self.tracks[track].key_frame = Some((unit.pts, unit.data.clone()));
+            self.tell_key_frames(unit.pts);
         }
         for part in self.tracks[track].segmenter.push(unit)? {
             if part.is_last && track == 0 {
@@ -207,6 +215,18 @@ impl<'a> Packager<'a> {
             }
         }
         Ok(())
+    }
+
+    /// Tells the key frames at `time`, once they are there of all rungs.
+    fn tell_key_frames(&self, time: MediaTime) {
+        let of_rung = |track: &Track| {
+            let (_, data) = track.key_frame.clone().filter(|(at, _)| *at == time)?;
+            Some((track.format.clone()?, data))
+        };
+        let rungs = &self.tracks[..self.encoding.channel.rungs.len()];
+        if let Some(pictures) = rungs.iter().map(of_rung).collect() {
+            self.encoding.key_frames.send_replace(Some(KeyFrames { time, pictures }));
+        }
     }
 
     fn configure(&mut self, track: usize, config: &Bytes) -> Result<(), package::Error> {
