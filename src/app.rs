@@ -327,6 +327,8 @@ fn doors(
             let painter = painters.get(channel).ok_or_else(|| format!("there is no channel {channel:?}"))?;
             painter(subject, channel, view)
         }),
+        announcer: announcer(channels),
+        pace: Arc::default(),
         shelf: watch::Sender::new(Shelf::default()).subscribe(),
         picture_hosts: config.pictures.allow.clone().into(),
         pictures: pictures.clone(),
@@ -335,6 +337,17 @@ fn doors(
         import_dir: config.data_dir.join("import"),
         stop: stop.clone(),
     }
+}
+
+/// Notes producers' own metadata at the frame that is on air.
+fn announcer(channels: &[Channel]) -> control::Announcer {
+    let announcers: BTreeMap<String, channel::Announce> =
+        channels.iter().map(|channel| (channel.name.clone(), channel.announcer())).collect();
+    Arc::new(move |channel, text| {
+        if let Some(announce) = announcers.get(channel) {
+            announce(text);
+        }
+    })
 }
 
 async fn import_products(doors: Doors) {

@@ -1,6 +1,7 @@
 //! What operators and programs ask for: obs-websocket's envelope on `/ws`, the same verbs as REST under
 //! `/api/v1`. Both doors turn a request into the same [`message::Action`] and give the same errors.
 //!
+//! - [`announce`]: a producer's own metadata for players
 //! - [`message`]: requests by name, in one place (pure)
 //! - [`error`]: one table from errors to codes
 //! - [`perform`]: asks the director
@@ -8,6 +9,7 @@
 //! - [`metrics`]: for Prometheus
 //! - [`import`]: products from the data directory; `fetch`: their pictures from the web
 
+pub mod announce;
 pub mod error;
 mod fetch;
 pub mod http;
@@ -62,6 +64,9 @@ pub struct Painting {
 /// Draws for a channel, as on air; a picture or words. Blocks.
 pub type Painter = Arc<dyn Fn(&Subject, &str, View) -> Result<Painting, String> + Send + Sync>;
 
+/// Gives a channel's players a text, at the frame that is on air.
+pub type Announcer = Arc<dyn Fn(&str, &str) + Send + Sync>;
+
 /// What producers must know of the templates beside the templates themselves.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Shelf {
@@ -89,6 +94,10 @@ pub struct Doors {
     pub status: Arc<BTreeMap<String, watch::Receiver<ChannelStatus>>>,
     /// Draws previews.
     pub painter: Painter,
+    /// Tells players.
+    pub announcer: Announcer,
+    /// How often players may be told.
+    pub pace: Arc<announce::Pace>,
     /// What is wrong with templates.
     pub shelf: watch::Receiver<Shelf>,
     /// Hosts that pictures may be fetched from.

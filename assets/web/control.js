@@ -186,7 +186,8 @@ function drawStatus() {
   $("publisher").textContent = status.publishers.length ? shown : `Nobody publishes. ${shown}`;
   const late = status.behindMs > 500 && `The programme is ${status.behindMs} ms late: this machine is too slow.`;
   const last = status.publisher.lastEnd && `Last publisher: ${status.publisher.lastEnd}`;
-  $("publisher-detail").textContent = [late, last].filter(Boolean).join(" ");
+  const storage = status.storageProblem && `${status.storageProblem}. Viewers cannot go back far.`;
+  $("publisher-detail").textContent = [late, storage, last].filter(Boolean).join(" ");
   drawPublishers(status, state.sources);
   const name = (id) => (state.cards[id] ? titleOf(state.cards[id]) : id);
   const notes = status.cardProblems.map((one) => element("li", { className: "bad", textContent: `${name(one.cardId)}: ${one.text}` }));

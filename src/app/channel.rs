@@ -100,6 +100,9 @@ pub struct Parts {
     pub stop: CancellationToken,
 }
 
+/// Notes a producer's text for players.
+pub type Announce = Box<dyn Fn(&str) + Send + Sync>;
+
 /// A running channel, as the doors see it.
 pub struct Channel {
     /// Its name.
@@ -205,6 +208,12 @@ impl Channel {
         };
         tasks.spawn(until(stop, follow.run()));
         Ok(Self { name: channel.name, live, status, desk })
+    }
+
+    /// Notes texts of producers for players.
+    pub fn announcer(&self) -> Announce {
+        let (live, clock) = (self.live.clone(), self.desk.clock.clone());
+        Box::new(move |text| airings::announce(&live, clock.now(), text))
     }
 
     /// Draws this channel's cards for producers, with a code that leads nowhere.

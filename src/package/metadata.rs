@@ -10,10 +10,10 @@ use serde::{Deserialize, Serialize};
 
 use crate::time::{MediaTime, WallTime};
 
-/// Bytes that one tag may have: 1 KB.
+/// Bytes from which on a tag's title is shortened: 1 KB.
 const MOST_BYTES: usize = 1024;
-/// Letters of a value that is shortened.
-const SHORT: usize = 80;
+/// The attribute that is shortened, and its letters then. Others are short, or must be whole.
+const SHORTENED: (&str, usize) = ("X-TITLE", 80);
 /// Ranges that are kept: of a window of hours, with a change of price every few seconds.
 const MOST_RANGES: usize = 5000;
 
@@ -51,15 +51,14 @@ impl DateRange {
     /// Its tag, without a line break.
     pub fn tag(&self) -> String {
         let tag = self.written(usize::MAX);
-        // Only texts can be that long.
-        if tag.len() > MOST_BYTES { self.written(SHORT) } else { tag }
+        if tag.len() > MOST_BYTES { self.written(SHORTENED.1) } else { tag }
     }
 
     fn written(&self, most: usize) -> String {
         let mut tag = format!(
             "#EXT-X-DATERANGE:ID=\"{}\",CLASS=\"{}\",START-DATE=\"{}\"",
-            quotable(&self.id, most),
-            quotable(&self.class, most),
+            quotable(&self.id, usize::MAX),
+            quotable(&self.class, usize::MAX),
             self.start
         );
         if let Some(end) = self.end {
@@ -67,6 +66,7 @@ impl DateRange {
             let _ = write!(tag, ",END-DATE=\"{}\",DURATION={seconds:.3}", end.max(self.start));
         }
         for (name, value) in &self.attributes {
+            let most = if name == SHORTENED.0 { most } else { usize::MAX };
             let _ = match value {
                 Value::Text(text) => write!(tag, ",{name}=\"{}\"", quotable(text, most)),
                 Value::Number(number) => write!(tag, ",{name}={number}"),

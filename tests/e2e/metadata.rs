@@ -128,3 +128,27 @@ fn ranges_are_there_again_after_a_kill_and_one_that_goes_on_is_one() {
         (told.len() == 1 && told[0].contains_key("END-DATE") && told[0]["ID"] == before["ID"]).then_some(())
     });
 }
+
+#[test]
+fn a_producers_own_words_reach_players_whole_and_not_too_often() {
+    let server = Server::start();
+    server.text("/live/main/video.m3u8"); // on air
+    let words = r#"{"name":"poll","data":"100 % \"wow\""}"#;
+    let post = |text: &str| {
+        let body = json!({ "metadata": text }).to_string();
+        server.api("POST", "/channels/main/metadata", body.as_bytes())
+    };
+    assert_eq!(post(words).0, 204);
+    let told = until("the words", || {
+        ranges(&server.text("/live/main/video.m3u8"))
+            .into_iter()
+            .find(|range| range["CLASS"] == "vitrine.metadata")
+    });
+    let given = told["X-METADATA"].replace("%22", "\"").replace("%25", "%");
+    assert_eq!(given, words);
+    let (status, problem) = post(&"x".repeat(1025));
+    assert_eq!((status, &problem["field"]), (400, &json!("metadata")));
+    assert_eq!(server.api("POST", "/channels/tv/metadata", br#"{"metadata":"x"}"#).0, 404);
+    let statuses: Vec<u16> = (0..30).map(|_| post("x").0).collect();
+    assert!(statuses.contains(&429) && statuses.contains(&204), "{statuses:?}");
+}
