@@ -1,16 +1,18 @@
 //! The programme's raw frames and samples to coded units, in a pipeline that lives as long as its channel.
 //!
 //! The overlay element sits in the same pipeline, before the encoders: one for each rung, all from the same
-//! frames. Frames arrive exactly one a tick, so an encoder's own count of frames puts a key frame on every segment's
-//! start, the same in every rung.
+//! frames. They arrive one a tick, so an encoder's own count of frames puts a key frame on every segment's start, the
+//! same in every rung. Where the machine did not keep up and frames are missing, the next one is asked for.
 
 use std::path::Path;
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
 use gstreamer as gst;
 use gstreamer_app as gst_app;
 use gstreamer_app::prelude::*;
+use gstreamer_video as gst_video;
 use tokio::sync::mpsc;
 
 use crate::config::{Channel, ENCODERS, Rung};
@@ -41,6 +43,30 @@ pub struct Encoder {
 struct Inlet {
     video: gst_app::AppSrc,
     audio: gst_app::AppSrc,
+    grid: Grid,
+    run: Mutex<Run>,
+}
+
+/// What the encoders got.
+#[derive(Default)]
+struct Run {
+    /// The number of the frame after the newest.
+    next: Option<u64>,
+    /// Whether a picture was left out since the last key frame.
+    has_hole: bool,
+}
+
+impl Run {
+    /// Takes note of frame `n`; whether it has to be asked to be a key frame. Asking always would be in vain: `GStreamer`
+    /// (1.22) takes no second request after one for x264's first frame.
+    fn is_key_asked(&mut self, n: u64, grid: &Grid) -> bool {
+        self.has_hole |= self.next.is_some_and(|next| next != n);
+        self.next = Some(n + 1);
+        self.has_hole && n.is_multiple_of(grid.frames_per_segment().into()) && {
+            self.has_hole = false;
+            true
+        }
+    }
 }
 
 impl Encoder {
@@ -74,7 +100,8 @@ impl Encoder {
         tracing::info!(channel = channel.name, "{} rungs, coded by {name}", channel.rungs.len());
         let audio_encoder = pipeline.element::<gst::Element>("encoder_audio")?;
         audio_encoder.set_property("bitrate", channel.audio_kbps as i32 * 1000);
-        let inlet = Inlet { video: pipeline.element("in_video")?, audio: pipeline.element("in_audio")? };
+        let (video, audio) = (pipeline.element("in_video")?, pipeline.element("in_audio")?);
+        let inlet = Inlet { video, audio, grid: *grid, run: Mutex::default() };
         inlet.video.set_caps(Some(&video_caps(channel)));
         inlet.audio.set_caps(Some(&audio_caps()));
         deliver(&pipeline.element("out_audio")?, Kind::Audio, channel.rungs.len(), sender);
@@ -186,6 +213,13 @@ impl Inlet {
 
 impl Sink for Inlet {
     fn frame(&self, frame: Frame) -> bool {
+        let n = self.grid.rate().frame_at(frame.pts);
+        if self.run.lock().unwrap_or_else(PoisonError::into_inner).is_key_asked(n, &self.grid) {
+            let key = gst_video::DownstreamForceKeyUnitEvent::builder()
+                .running_time(gst::ClockTime::from_nseconds(frame.pts.0))
+                .all_headers(false);
+            self.video.send_event(key.build());
+        }
         Self::push(&self.video, 4, frame.buffer)
     }
 

@@ -189,6 +189,8 @@ pub struct ChannelStatus {
     pub programme_wall: WallTime,
     /// How far composition is behind its clock, in milliseconds.
     pub behind_ms: u64,
+    /// Pictures that were left out because this machine did not keep up.
+    pub skipped_frames: u64,
     /// The newest revision of the state that the picture shows.
     pub drawn_rev: u64,
     /// Programme time, in milliseconds, of the first frame that shows it.

@@ -22,13 +22,16 @@ use crate::package::grid::Grid;
 use crate::pipeline::raw::{Frame, Sink, Sound};
 use crate::time::{MediaTime, ProgramClock};
 
-/// Behind the clock by more than this, the programme repeats pictures until it has caught up.
+/// Behind the clock by more than this, the programme leaves out pictures until it has caught up.
 const LATE_NANOS: i64 = 300_000_000;
 
 /// After this long without a picture, a publisher's sound is put on air alone.
 const SOUND_ALONE_NANOS: i64 = 2_000_000_000;
 /// Held for this long, a picture counts as standing.
 const HELD_NANOS: i64 = 250_000_000;
+
+/// Pictures left out are said at most this often: once a minute.
+const SAID_EVERY_NANOS: i64 = 60_000_000_000;
 
 /// The pictures for when nobody publishes.
 #[derive(Debug, Clone)]
@@ -180,6 +183,8 @@ pub struct Progress {
     pub showing: Showing,
     /// How late it was made.
     pub behind_ms: u64,
+    /// Pictures left out since the start, because the encoder did not keep up.
+    pub skipped_frames: u64,
 }
 
 /// Where the programme goes: an encoder, or nothing while one is being rebuilt.
@@ -238,43 +243,72 @@ pub fn start(
     first_segment: u64,
 ) -> std::io::Result<watch::Receiver<Progress>> {
     let (progress, receiver) = watch::channel(Progress::default());
-    std::thread::Builder::new()
-        .name(format!("programme-{channel}"))
-        .spawn(move || run(programme, first_segment, &progress))?;
+    std::thread::Builder::new().name(format!("programme-{channel}")).spawn({
+        let channel = channel.to_owned();
+        move || run(programme, &channel, first_segment, &progress)
+    })?;
     Ok(receiver)
 }
 
-fn run(mut programme: Programme, first_segment: u64, progress: &watch::Sender<Progress>) {
+fn run(mut programme: Programme, channel: &str, first_segment: u64, progress: &watch::Sender<Progress>) {
     let rate = programme.grid.rate();
     let mut sink = None;
-    let mut last: Option<(gst::Buffer, Showing)> = None;
+    let mut load = Load::default();
     let mut n = programme.grid.first_frame(first_segment);
     while !progress.is_closed() {
         let time = rate.time_of(n);
         programme.clock.sleep_until(time);
-        // Late, the encoder did not keep up: the picture before again costs it next to nothing, and the
-        // programme is back in time within a fraction of the delay.
-        let is_late = programme.clock.now().since(time) > LATE_NANOS;
+        // Late, the encoder does not keep up: it gets the first picture of each part, which stands until the next. A
+        // delay that grows would be worse, and so the programme is back in time within a fraction of it.
+        let is_late = load.is_late(programme.clock.now().since(time));
+        let is_skipped = is_late && !programme.grid.is_part_start(n);
         let (first, end) = (time.as_ticks(AUDIO_HZ), rate.time_of(n + 1).as_ticks(AUDIO_HZ));
         let (pick, samples) = programme.mixer.tick(time, first, (end - first) as usize);
-        let (frame, showing) = match last.take().filter(|_| is_late) {
-            Some((frame, showing)) => (programme.stamped(&frame, time), showing),
-            None => programme.picture(pick, time),
-        };
-        last = Some((frame.clone(), showing));
+        let (frame, showing) = programme.picture(pick, time);
         if n.is_multiple_of(u64::from(programme.grid.frames_per_segment())) {
             sink = programme.outlet.current();
         }
         if let Some(connected) = &sink {
             let sound = Sound { pts: MediaTime::from_ticks(first, AUDIO_HZ), samples };
-            if !connected.frame(Frame { pts: time, buffer: frame }) || !connected.sound(sound) {
+            let is_taken = is_skipped || connected.frame(Frame { pts: time, buffer: frame });
+            if !is_taken || !connected.sound(sound) {
                 programme.outlet.disconnect();
                 sink = None;
             }
         }
         let behind_ms = (programme.clock.now().since(time).max(0) / 1_000_000) as u64;
-        progress.send_replace(Progress { frame: time, showing, behind_ms });
+        if load.count(is_skipped, time) {
+            tracing::warn!(channel, behind_ms, "this machine does not keep up: pictures are left out");
+        }
+        let skipped_frames = load.skipped_frames;
+        progress.send_replace(Progress { frame: time, showing, behind_ms, skipped_frames });
         n += 1;
+    }
+}
+
+/// Whether the machine keeps up.
+#[derive(Default)]
+struct Load {
+    /// The past, made at a start, is late by design.
+    was_on_time: bool,
+    skipped_frames: u64,
+    /// When it was last said.
+    said: Option<MediaTime>,
+}
+
+impl Load {
+    fn is_late(&mut self, behind_nanos: i64) -> bool {
+        self.was_on_time |= behind_nanos <= LATE_NANOS;
+        behind_nanos > LATE_NANOS
+    }
+
+    /// Counts a tick; whether it is time to say something.
+    fn count(&mut self, is_skipped: bool, time: MediaTime) -> bool {
+        let is_loss = is_skipped && self.was_on_time;
+        self.skipped_frames += u64::from(is_loss);
+        let is_news = is_loss && self.said.is_none_or(|said| time.since(said) > SAID_EVERY_NANOS);
+        self.said = if is_news { Some(time) } else { self.said };
+        is_news
     }
 }
 

@@ -179,15 +179,26 @@ function drawOnAir() {
 
 const SHOWING = { startingSoon: "slate “Starting soon”", live: "live picture", held: "last picture, held", backSoon: "slate “We’ll be right back”" };
 
+/** Whether pictures were left out within the last half minute. */
+const noteSkips = (() => {
+  let seen = { count: Infinity, at: 0 };
+  return ({ skippedFrames }) => {
+    if (skippedFrames > seen.count) seen.at = Date.now();
+    seen.count = skippedFrames;
+    return Date.now() - seen.at < 30_000;
+  };
+})();
+
 function drawStatus() {
   const status = state.channels.find((c) => c.id === channel);
   if (!status) return;
   const shown = `Viewers see: ${SHOWING[status.showing]}.`;
   $("publisher").textContent = status.publishers.length ? shown : `Nobody publishes. ${shown}`;
   const late = status.behindMs > 500 && `The programme is ${status.behindMs} ms late: this machine is too slow.`;
+  const skipped = noteSkips(status) && "This machine does not keep up: pictures are left out for viewers. Use fewer rungs or a smaller canvas.";
   const last = status.publisher.lastEnd && `Last publisher: ${status.publisher.lastEnd}`;
   const storage = status.storageProblem && `${status.storageProblem}. Viewers cannot go back far.`;
-  $("publisher-detail").textContent = [late, storage, last].filter(Boolean).join(" ");
+  $("publisher-detail").textContent = [late, skipped, storage, last].filter(Boolean).join(" ");
   drawPublishers(status, state.sources);
   const name = (id) => (state.cards[id] ? titleOf(state.cards[id]) : id);
   const notes = status.cardProblems.map((one) => element("li", { className: "bad", textContent: `${name(one.cardId)}: ${one.text}` }));

@@ -290,6 +290,7 @@ impl Follow {
                 programme_ms: now.frame.as_millis(),
                 programme_wall: self.live.wall_of(now.frame),
                 behind_ms: now.behind_ms,
+                skipped_frames: now.skipped_frames,
                 drawn_rev: shown.rev,
                 drawn_ms: shown.first_frame.as_millis(),
                 card_problems: self.problems.borrow_and_update().clone(),

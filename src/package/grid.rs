@@ -70,6 +70,12 @@ impl Grid {
         (part * self.frames_per_segment).div_ceil(self.parts_per_segment)
     }
 
+    /// Whether a part starts with `frame`, counted from the channel's first.
+    pub fn is_part_start(&self, frame: u64) -> bool {
+        let place = (frame % u64::from(self.frames_per_segment)) as u32;
+        (0..self.parts_per_segment).any(|part| self.part_frame(part) == place)
+    }
+
     /// The segment that holds `time`.
     pub fn segment_at(&self, time: MediaTime) -> u64 {
         self.rate.frame_at(time) / u64::from(self.frames_per_segment)

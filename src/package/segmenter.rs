@@ -3,6 +3,9 @@
 //! Both tracks cut at the same instants of the programme, so a player that changes or combines
 //! renditions finds part N of one beside part N of the other. A sound block belongs to the part in which
 //! it starts. Pure: a part is returned the moment its last unit arrives, never on a timer.
+//!
+//! A picture left out is no hole: the one before stands until the next, which is how it is shown. A part with no
+//! picture at its start is one, and is never made.
 
 use bytes::Bytes;
 
@@ -85,10 +88,12 @@ impl Segmenter {
             Kind::Audio => (unit.pts.as_ticks(AUDIO_HZ), AAC_BLOCK),
         };
         let place = self.place_of(tick);
-        let is_continuous = tick == self.first_tick + self.pending_ticks();
-        if !self.samples.is_empty() && place == self.place && !is_continuous {
-            return Ok(done); // units are missing inside this part: it ends before them, and none comes twice
+        let is_late = tick < self.end_tick();
+        let is_torn = self.kind == Kind::Audio && place == self.place && tick != self.end_tick();
+        if !self.samples.is_empty() && (is_late || is_torn) {
+            return Ok(done); // none comes twice, and sound does not stand: its part ends before the hole
         }
+        self.stand_until(tick, place);
         if !self.samples.is_empty() && place != self.place {
             done.push(self.close(place.0 == self.place.0 + 1 && self.is_last_part())?);
         }
@@ -107,8 +112,28 @@ impl Segmenter {
         self.place.1 + 1 == self.grid.parts_per_segment()
     }
 
-    fn pending_ticks(&self) -> u64 {
-        self.samples.iter().map(|sample| u64::from(sample.duration)).sum()
+    /// The newest picture stands until the one at `tick`, as far as the next part's start.
+    fn stand_until(&mut self, tick: u64, place: (u64, u32)) {
+        let is_near = place == self.place || place == self.next_place();
+        let end = self.end_tick();
+        let start = self.grid.part_start(place.0, place.1).as_ticks(self.timescale());
+        let until = if place == self.place { tick } else { start.min(tick) };
+        if self.kind == Kind::Video
+            && is_near
+            && let Some(last) = self.samples.last_mut()
+        {
+            last.duration += until.saturating_sub(end) as u32;
+        }
+    }
+
+    fn next_place(&self) -> (u64, u32) {
+        let (segment, part) = self.place;
+        if self.is_last_part() { (segment + 1, 0) } else { (segment, part + 1) }
+    }
+
+    /// Where the pending samples end.
+    fn end_tick(&self) -> u64 {
+        self.first_tick + self.samples.iter().map(|sample| u64::from(sample.duration)).sum::<u64>()
     }
 
     /// The segment and part in which a sample that starts at `tick` belongs.
@@ -229,5 +254,28 @@ mod tests {
         let places: Vec<_> = parts.iter().map(|part| (part.segment, part.index, part.is_last)).collect();
         assert_eq!(places[6], (1, 0, false), "the broken segment has no end");
         assert_eq!(places[7], (2, 0, false), "and the next starts on the grid");
+    }
+
+    #[test]
+    fn the_picture_before_stands_for_those_left_out() {
+        let mut segmenter = Segmenter::new(Kind::Video, grid());
+        let mut parts = Vec::new();
+        for n in (0..13).chain([20]).chain([30, 37]).chain(38..80) {
+            parts.extend(segmenter.push(&unit(Kind::Video, grid().rate().time_of(n), n % 60 == 0)).unwrap());
+        }
+        let places: Vec<_> = parts.iter().map(|part| (part.segment, part.index, part.is_last)).collect();
+        assert_eq!(
+            places[..7],
+            [
+                (0, 0, false),
+                (0, 1, false),
+                (0, 2, false),
+                (0, 3, false),
+                (0, 4, false),
+                (0, 5, true),
+                (1, 0, false)
+            ]
+        );
+        assert!(parts.iter().all(|part| part.duration_ticks == 10_000), "{parts:?}");
     }
 }

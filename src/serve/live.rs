@@ -23,7 +23,7 @@ use crate::time::{MediaTime, Stopwatch, WallTime};
 pub struct Edition {
     /// What comes next.
     pub edge: Edge,
-    /// Whether a whole segment is listed.
+    /// Whether a whole segment is listed, in every rendition.
     pub is_playable: bool,
     /// Parts of every finished segment.
     pub parts_per_segment: u32,
@@ -240,7 +240,7 @@ impl Live {
         };
         Edition {
             edge,
-            is_playable: window.has_whole_segment(),
+            is_playable: inner.windows.iter().all(Window::has_whole_segment),
             parts_per_segment: self.grid.parts_per_segment(),
             age: Stopwatch::start(),
             full: text(Extent::Full),

@@ -18,7 +18,7 @@ fn server(data: Folder) -> Server {
 }
 
 /// Key frames of a rendition's listed part of the programme, in milliseconds, as an outside demuxer sees them.
-fn key_frames(server: &Server, rendition: &str, segments: std::ops::Range<u64>) -> Vec<i64> {
+pub(crate) fn key_frames(server: &Server, rendition: &str, segments: std::ops::Range<u64>) -> Vec<i64> {
     let mut bytes = server.init(rendition);
     for n in segments {
         let (status, segment) = server.get(&format!("/live/main/{rendition}/{n}.m4s"));

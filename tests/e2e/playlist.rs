@@ -5,6 +5,7 @@ use std::process::Command;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use crate::ladder::key_frames;
 use crate::stage::{PATIENCE, Server, clip, run, until};
 
 /// Follows both media playlists by blocking reload, as a low-latency player does.
@@ -194,6 +195,35 @@ fn an_encoder_that_fails_is_built_anew_and_leaves_gaps_on_the_same_timeline() {
     versions.check();
     assert!(gap(versions.audio.last().unwrap()), "both tracks have it");
     assert!(server.log().contains("the encoder is built anew"));
+}
+
+#[test]
+fn a_machine_that_is_too_slow_leaves_out_pictures_and_stays_in_time() {
+    let pipelines = crate::stage::Folder::new();
+    // An encoder with a tenth of a second for each picture: a third of what 30 a second need.
+    let text = include_str!("../../pipelines/rung_x264.gst")
+        .replace("! x264enc", "! identity sleep-time=100000 ! x264enc");
+    std::fs::write(pipelines.0.join("rung_x264.gst"), text).unwrap();
+    let server = Server::with(&["--pipelines", pipelines.0.to_str().unwrap()]);
+    let _host = server.publish(clip());
+    server.until_showing("live");
+    let poll = Poll::start(&server);
+    let first = server.live_segment();
+    let mut latest = 0;
+    until("ten segments", || {
+        latest = latest.max(server.channel()["behindMs"].as_u64().unwrap());
+        (server.live_segment() > first + 10).then_some(())
+    });
+    assert!(latest < 2000, "{latest} ms behind");
+    assert!(server.channel()["skippedFrames"].as_u64() > Some(100), "{}", server.channel());
+    assert!(server.log().contains("does not keep up"));
+    let versions = poll.stop();
+    versions.check();
+    let newest = versions.video.last().unwrap();
+    assert!(!newest.contains("#EXT-X-GAP"), "nothing is missing: {newest}");
+    let keys = key_frames(&server, "video", first..first + 10);
+    assert_eq!(keys.len(), 10, "one in each segment: {keys:?}");
+    assert!(keys.windows(2).all(|pair| pair[1] - pair[0] == 2000), "{keys:?}");
 }
 
 #[test]
