@@ -5,6 +5,7 @@
 //! door. Stop: the doors first, then the channels; state is saved already.
 
 mod airtime;
+mod archive;
 pub mod cards;
 pub mod channel;
 pub mod check;
@@ -176,7 +177,7 @@ pub async fn run(config: Config, is_demo: bool) -> Result<(), Error> {
         publish: Arc::new(endpoints.publish()),
         ..doors(&config, &director, &channels, &pictures, &stop)
     };
-    let server = serve_http(http, &doors, &channels, &tasks);
+    let server = serve_http(http, &config, &doors, &channels, &tasks);
     tasks.spawn(import_products(doors.clone()));
     tasks.spawn(until(stop.clone(), designs::follow(cards_dir, studio.clone(), director.clone(), shelf)));
     tasks.spawn(until(stop.clone(), airtime::run(director.clone(), clocks)));
@@ -199,6 +200,7 @@ pub async fn run(config: Config, is_demo: bool) -> Result<(), Error> {
 /// The pages, the API and HLS.
 fn serve_http(
     http: TcpListener,
+    config: &Config,
     doors: &Doors,
     channels: &[Channel],
     tasks: &TaskTracker,
@@ -206,6 +208,7 @@ fn serve_http(
     let lives = channels.iter().map(|channel| (channel.name.clone(), channel.live.clone())).collect();
     let app = control::http::router(doors.clone())
         .merge(serve::hls::router(Arc::new(lives)))
+        .merge(serve::vod::router(channel::archive_folder(&config.data_dir)))
         .merge(serve::pages::router(doors.director.clone()));
     let closing = doors.stop.clone();
     tasks.spawn(async move {
@@ -328,6 +331,7 @@ fn doors(
             painter(subject, channel, view)
         }),
         announcer: announcer(channels),
+        shows: Arc::new(archive::Folders(channel::archive_folder(&config.data_dir))),
         pace: Arc::default(),
         shelf: watch::Sender::new(Shelf::default()).subscribe(),
         picture_hosts: config.pictures.allow.clone().into(),

@@ -2,6 +2,7 @@
 //! else. An unknown key or a bad value ends the start with a sentence that names it; nothing falls
 //! back silently.
 
+mod archive;
 mod ladder;
 mod look;
 
@@ -13,6 +14,7 @@ use clap::Args;
 use serde::Deserialize;
 
 use crate::media::{Canvas, FrameRate};
+pub use archive::Archive;
 pub use ladder::Rung;
 pub use look::{Look, Overlay, Pictures, Theme};
 use look::{LookFile, OverlayFile};
@@ -107,6 +109,7 @@ struct File {
     public_url: Option<String>,
     pipelines: Option<PathBuf>,
     hls: Hls,
+    archive: Archive,
     ingest: Ingest,
     overlay: OverlayFile,
     pictures: Pictures,
@@ -266,6 +269,8 @@ pub struct Config {
     pub pipelines: Option<PathBuf>,
     /// How HLS is cut.
     pub hls: Hls,
+    /// How shows are kept.
+    pub archive: Archive,
     /// How publishers are treated.
     pub ingest: Ingest,
     /// Cards on the picture.
@@ -317,6 +322,7 @@ impl Config {
             public_url: flags.public_url.or(file.public_url).map(|url| url.trim_end_matches('/').to_owned()),
             pipelines: flags.pipelines.or(file.pipelines),
             hls: file.hls,
+            archive: file.archive,
             ingest: file.ingest,
             channels: channels.collect::<Result<_, _>>()?,
             pictures: file.pictures,

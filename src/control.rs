@@ -2,6 +2,7 @@
 //! `/api/v1`. Both doors turn a request into the same [`message::Action`] and give the same errors.
 //!
 //! - [`announce`]: a producer's own metadata for players
+//! - [`shows`]: what was on air before
 //! - [`message`]: requests by name, in one place (pure)
 //! - [`error`]: one table from errors to codes
 //! - [`perform`]: asks the director
@@ -17,6 +18,7 @@ pub mod import;
 pub mod message;
 pub mod metrics;
 pub mod perform;
+pub mod shows;
 pub mod socket;
 
 use std::collections::BTreeMap;
@@ -96,6 +98,8 @@ pub struct Doors {
     pub painter: Painter,
     /// Tells players.
     pub announcer: Announcer,
+    /// Shows that were on air.
+    pub shows: shows::Shows,
     /// How often players may be told.
     pub pace: Arc<announce::Pace>,
     /// What is wrong with templates.

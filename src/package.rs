@@ -9,15 +9,19 @@
 //! - [`window`]: which parts and segments are listed and which can still be fetched
 //! - [`playlist`], [`multivariant`]: the text
 //! - [`metadata`]: what is on air, for players
+//! - [`show`], [`vod`], [`movie`]: what is kept of a show, its playlists, and one file of it
 //! - [`codec`]: RFC 6381 strings
 
 pub mod cmaf;
 pub mod codec;
 pub mod grid;
 pub mod metadata;
+pub mod movie;
 pub mod multivariant;
 pub mod playlist;
 pub mod segmenter;
+pub mod show;
+pub mod vod;
 pub mod window;
 
 /// Why packaging cannot go on.

@@ -4,6 +4,7 @@ import { Connection } from "./connection.js";
 import { play } from "./player.js";
 import { openCard } from "./cards.js";
 import { openEditor } from "./editor.js";
+import { joinShows } from "./shows.js";
 import { drawKeys, drawPublishers, joinForms } from "./publishers.js";
 
 const $ = (id) => document.getElementById(id);
@@ -246,6 +247,7 @@ async function send(file) {
 }
 
 joinForms(ask, () => channel);
+joinShows((method, path) => fetch(`/api/v1${path}`, { method, headers: { authorization: `Bearer ${token}` } }), () => channel);
 $("panic").addEventListener("click", () => ask("ClearAll", { channel }));
 $("add").addEventListener("click", () => openEditor({ state, digits, request, upload }));
 $("add-card").addEventListener("click", () => openCard({ state, channel, request, draw: drawDraft, send }));

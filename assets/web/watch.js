@@ -1,12 +1,17 @@
-// The watch page: the player, the way to sound, and the delay to live.
+// The watch page: the player, the way to sound, and the delay to live. With ?show=ID it plays a show that is over, with
+// &clip=AIRING the part of it in which one product was on air.
 import { play } from "./player.js";
 
 const $ = (id) => document.getElementById(id);
 const channel = location.pathname.split("/")[2];
 const video = $("video");
-document.title = `Live: ${channel}`;
+const query = new URLSearchParams(location.search);
+const show = query.get("show"), clip = query.get("clip");
+const folder = `/vod/${channel}/${encodeURIComponent(show)}/`;
+const past = clip ? `${folder}clips/${encodeURIComponent(clip)}/index.m3u8` : `${folder}index.m3u8`;
+document.title = show ? `Show: ${channel}` : `Live: ${channel}`;
 
-const player = play(video, `/live/${channel}/index.m3u8`, (text) => {
+const player = play(video, show ? past : `/live/${channel}/index.m3u8`, (text) => {
   $("message").textContent = text;
   $("message").hidden = !text;
 });
@@ -15,7 +20,26 @@ $("sound").addEventListener("click", () => { video.muted = false; video.play(); 
 video.addEventListener("volumechange", () => { $("sound").hidden = !video.muted; });
 $("edge").addEventListener("click", () => player.toLive());
 
-setInterval(() => {
+if (show) {
+  $("title").textContent = "Show";
+  $("title").className = "";
+}
+if (show && !clip) {
+  fetch(`${folder}chapters.json`).then((response) => response.json()).then((chapters) => {
+    $("chapters").hidden = !chapters.length;
+    $("chapters").querySelector("ol").replaceChildren(...chapters.map((chapter) => {
+      const button = document.createElement("button");
+      button.type = "button";
+      button.textContent = chapter.titles[0].title;
+      button.addEventListener("click", () => { video.currentTime = chapter["start-time"]; video.play(); });
+      const item = document.createElement("li");
+      item.append(button);
+      return item;
+    }));
+  });
+}
+
+if (!show) setInterval(() => {
   const delay = player.delay();
   $("delay").textContent = delay === null ? "" : `${delay.toFixed(1)} s behind`;
   $("edge").hidden = !(delay > 8 || video.paused);

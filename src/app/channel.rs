@@ -6,10 +6,11 @@
 mod airings;
 mod codes;
 mod encoding;
+mod shows;
 mod slates;
 mod switch;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -34,8 +35,10 @@ use crate::overlay::raster;
 use crate::overlay::studio::Studio;
 use crate::package;
 use crate::package::grid::Grid;
+use crate::package::show;
 use crate::pipeline;
 use crate::program::{self, Mixer, Outlet, Programme, Progress};
+use crate::serve::archive::Archive;
 use crate::serve::disk::{self, Disk};
 use crate::serve::live::{Live, Track};
 use crate::store::ChannelRun;
@@ -136,7 +139,7 @@ impl Channel {
         let board = Arc::new(Board::default());
         let (marks, told_marks) = mpsc::channel(airings::MARKS);
         board.tell_marks(marks);
-        tasks.spawn(until(stop.clone(), airings::run(told_marks, live.clone())));
+        tasks.spawn(until(stop.clone(), airings::run(told_marks, clock.clone(), live.clone())));
         let desk = Desk {
             channel: channel.name.clone(),
             canvas: channel.canvas,
@@ -167,13 +170,10 @@ impl Channel {
             director: director.clone(),
             key_frames: watch::Sender::new(None),
         };
-        let codes = watch::Sender::new(Vec::new());
-        let codes_told = codes.subscribe();
+        let (codes, codes_told) = watch::channel(Vec::new());
         let key_frames = encoding.key_frames.subscribe();
-        tasks.spawn(until(
-            stop.clone(),
-            codes::run(key_frames, board.clone(), config.pipelines.clone(), codes),
-        ));
+        let checks = codes::run(key_frames, board.clone(), config.pipelines.clone(), codes);
+        tasks.spawn(until(stop.clone(), checks));
         // Noted before anything is published: a crash right now must not make it again.
         director.note_segment(&channel.name, first_segment, None);
         // The first encoder is built here, so that a machine without one fails to start, in words.
@@ -184,6 +184,8 @@ impl Channel {
             Programme { clock, grid, mixer: mixer.clone(), outlet, slates, was_live, held_since: None };
         let progress = program::start(programme, &channel.name, first_segment)?;
         tasks.spawn(encoding.run(encoder, progress.clone(), stop.clone()));
+        let shows = shows::run(progress.clone(), grid, config.archive.gap_ms(), live.clone());
+        tasks.spawn(until(stop.clone(), shows));
 
         let switch = Switch {
             replacements: config.pipelines.clone(),
@@ -233,6 +235,11 @@ impl Channel {
     }
 }
 
+/// Where shows are kept, a folder for each channel.
+pub fn archive_folder(data_dir: &Path) -> PathBuf {
+    data_dir.join("archive")
+}
+
 /// What viewers fetch, with what lies on disk of it, and the thread that writes there.
 fn open_live(
     config: &Config,
@@ -251,7 +258,16 @@ fn open_live(
     let timescale = |kind| if kind == Kind::Audio { AUDIO_HZ } else { grid.rate().timescale() };
     let named = tracks.iter().map(|track| (track.name.clone(), timescale(track.kind))).collect();
     let folder = config.data_dir.join("hls").join(&channel.name);
-    let (disk, writer) = Disk::open(&folder, named, &grid)?;
+    let archive = config.archive.enabled.then(|| {
+        let kept = |track: &Track| show::Track {
+            name: track.name.clone(),
+            kind: track.kind,
+            timescale: timescale(track.kind),
+        };
+        let folder = archive_folder(&config.data_dir).join(&channel.name);
+        Archive::open(folder, config.archive.clone(), tracks.iter().map(kept).collect(), WallTime::now())
+    });
+    let (disk, writer) = Disk::open(&folder, named, &grid, archive)?;
     let live = Arc::new(Live::new(grid, clock.epoch(), listed, restarts, tracks, Some(disk)));
     let held = Arc::downgrade(&live);
     std::thread::Builder::new().name(format!("{} to disk", channel.name)).spawn(move || {

@@ -107,7 +107,8 @@ impl Ranges {
         Self { listed, ..Self::default() }
     }
 
-    /// From `at` on, `subject` is as `attributes` say. What was said of it before ends there.
+    /// From `at` on, `subject` is as `attributes` say. What was said of it before ends there. Its id has its start in
+    /// it: a subject whose ranges are forgotten, as after a restart, may come again.
     pub fn begin(
         &mut self,
         subject: &str,
@@ -116,13 +117,13 @@ impl Ranges {
         at: WallTime,
         now: MediaTime,
     ) {
-        let mut of_it = self.listed.iter().filter(|listed| listed.range.subject == subject).peekable();
-        let is_first = of_it.peek().is_none();
-        if of_it.any(|listed| listed.range.end.is_none() && listed.range.attributes == attributes) {
+        let id = format!("{subject}.{}", at.0);
+        let mut open = self.listed.iter().map(|listed| &listed.range);
+        if open.any(|range| range.subject == subject && range.end.is_none() && range.attributes == attributes)
+        {
             return;
         }
         self.end(|range| range.subject == subject, at, now);
-        let id = if is_first { subject.to_owned() } else { format!("{subject}.{}", at.0) };
         let (subject, class) = (subject.to_owned(), class.to_owned());
         self.put(DateRange { id, subject, class, start: at, end: None, attributes }, now);
     }
@@ -244,7 +245,7 @@ mod tests {
         ranges.begin("air_1", "vitrine.airing", price(8900.0), wall(12), at(12));
         ranges.begin("air_1", "vitrine.airing", price(5900.0), wall(15), at(15));
         let told: Vec<_> = ranges.all().map(|range| (range.id.as_str(), range.start, range.end)).collect();
-        assert_eq!(told, [("air_1", wall(10), Some(wall(15))), ("air_1.15000", wall(15), None)]);
+        assert_eq!(told, [("air_1.10000", wall(10), Some(wall(15))), ("air_1.15000", wall(15), None)]);
         // The same as before, after a restart.
         let mut kept = Ranges::restored(ranges.all().cloned().collect());
         kept.begin("air_1", "vitrine.airing", price(5900.0), wall(30), at(30));

@@ -53,7 +53,7 @@ pub(super) fn refusal(status: StatusCode, lifetime_s: u64) -> Response {
 
 /// What a `Range` asks for.
 #[derive(Debug, PartialEq, Eq)]
-enum Wanted {
+pub(super) enum Wanted {
     /// Everything; also when it is not a range that we serve.
     All,
     /// From the first to before the last.
@@ -63,7 +63,7 @@ enum Wanted {
 }
 
 /// Reads one range; of several at once, all is sent, as RFC 9110 14.2 lets a server.
-fn wanted(headers: &HeaderMap, length: u64) -> Wanted {
+pub(super) fn wanted(headers: &HeaderMap, length: u64) -> Wanted {
     let range = headers.get(header::RANGE).and_then(|value| value.to_str().ok());
     // What never changes fits any condition but another file's.
     let Some(range) = range.and_then(|range| range.strip_prefix("bytes=")) else { return Wanted::All };

@@ -5,11 +5,13 @@
 //! there. One thread writes; its queue is bounded, and what does not fit is not kept.
 
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
 use std::sync::{Arc, Weak};
 
 use bytes::Bytes;
 
+use super::archive::{Archive, Moment};
 use super::live::Live;
 use crate::package::grid::Grid;
 use crate::package::metadata::DateRange;
@@ -18,9 +20,11 @@ use crate::time::{MediaTime, WallTime};
 
 /// Segments that wait to be written. More than a minute of a ladder: the disk does not keep up.
 const QUEUE: usize = 128;
-
 /// The file of timed metadata.
 const RANGES: &str = "ranges.json";
+
+/// What is told when the queue is full.
+const TOO_SLOW: &str = "The disk does not keep up, and not all segments are kept";
 
 /// Why the disk cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -30,12 +34,21 @@ pub struct Error {
     source: std::io::Error,
 }
 
+impl Error {
+    /// With its cause, in a line.
+    pub(super) fn in_words(&self) -> String {
+        format!("{self}: {}", self.source)
+    }
+}
+
 /// Something to write.
 #[derive(Debug)]
 enum Job {
     Init { track: usize, name: String, data: Bytes },
     Segment { track: usize, segment: Box<Segment> },
-    Ranges(Bytes),
+    Ranges(Vec<DateRange>),
+    Live(Moment),
+    Over,
 }
 
 /// A channel's folder.
@@ -45,6 +58,8 @@ pub struct Disk {
     /// Names and ticks a second of the tracks.
     tracks: Vec<(String, u32)>,
     jobs: SyncSender<Job>,
+    /// What did not fit into the queue.
+    dropped: Arc<AtomicU64>,
 }
 
 /// What writes into the folder, to be run in a thread of its own.
@@ -53,15 +68,22 @@ pub struct Writer {
     folder: PathBuf,
     tracks: Vec<(String, u32)>,
     jobs: Receiver<Job>,
+    dropped: Arc<AtomicU64>,
+    archive: Option<Archive>,
 }
 
 impl Disk {
     /// Opens the folder, made if it is not there. Segments that were cut by another plan than `grid` are deleted:
-    /// their numbers mean other times.
+    /// their numbers mean other times. What is in a show is kept in `archive` too.
     ///
     /// # Errors
     /// [`Error`].
-    pub fn open(folder: &Path, tracks: Vec<(String, u32)>, grid: &Grid) -> Result<(Self, Writer), Error> {
+    pub fn open(
+        folder: &Path,
+        tracks: Vec<(String, u32)>,
+        grid: &Grid,
+        archive: Option<Archive>,
+    ) -> Result<(Self, Writer), Error> {
         let failed = |path: &Path| {
             let path = path.to_owned();
             move |source| Error { path, source }
@@ -77,26 +99,26 @@ impl Disk {
         }
         std::fs::write(&plan, own).map_err(failed(&plan))?;
         let (sender, jobs) = sync_channel(QUEUE);
-        let writer = Writer { folder: folder.into(), tracks: tracks.clone(), jobs };
-        Ok((Self { folder: folder.into(), tracks, jobs: sender }, writer))
+        let dropped = Arc::<AtomicU64>::default();
+        let writer =
+            Writer { folder: folder.into(), tracks: tracks.clone(), jobs, dropped: dropped.clone(), archive };
+        Ok((Self { folder: folder.into(), tracks, jobs: sender, dropped }, writer))
     }
 
     /// The whole segments that are there of a track, in order.
     pub fn found(&self, track: usize) -> Vec<Segment> {
         let (name, timescale) = &self.tracks[track];
-        let mut found = Vec::new();
-        let inits = std::fs::read_dir(self.folder.join(name)).into_iter().flatten().flatten();
-        for init in inits.filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_dir())) {
-            let file: Arc<str> = format!("{}.mp4", init.file_name().to_string_lossy()).into();
-            for entry in std::fs::read_dir(init.path()).into_iter().flatten().flatten() {
-                let bytes = entry.metadata().map_or(0, |about| about.len());
-                let name = entry.file_name();
-                let read = Name::parse(&name.to_string_lossy());
-                found.extend(read.map(|read| read.segment(*timescale, bytes, file.clone())));
-            }
-        }
-        found.sort_by_key(|segment: &Segment| segment.number);
-        found
+        scan(&self.folder.join(name), *timescale)
+    }
+
+    /// A publisher is in the picture.
+    pub fn note_live(&self, moment: Moment) {
+        self.send(Job::Live(moment));
+    }
+
+    /// The show is over.
+    pub fn note_over(&self) {
+        self.send(Job::Over);
     }
 
     /// Keeps an initialisation segment.
@@ -111,8 +133,7 @@ impl Disk {
 
     /// Keeps the timed metadata.
     pub fn keep_ranges<'a>(&self, ranges: impl Iterator<Item = &'a DateRange>) {
-        let text = serde_json::to_vec(&ranges.collect::<Vec<_>>());
-        self.send(Job::Ranges(text.expect("ranges have no failing parts").into()));
+        self.send(Job::Ranges(ranges.cloned().collect()));
     }
 
     /// The timed metadata that was kept.
@@ -131,7 +152,7 @@ impl Disk {
         match self.jobs.try_send(job) {
             Ok(()) | Err(TrySendError::Disconnected(_)) => {} // gone: the server ends
             Err(TrySendError::Full(_)) => {
-                tracing::error!("the disk does not keep up: {} is not kept whole", self.folder.display());
+                self.dropped.fetch_add(1, Ordering::Relaxed); // the writer tells
             }
         }
     }
@@ -148,20 +169,55 @@ impl Disk {
 }
 
 fn path(folder: &Path, track: &str, segment: &Segment) -> PathBuf {
+    folder.join(track).join(file(segment))
+}
+
+/// A segment's file in the folder of its track.
+pub(super) fn file(segment: &Segment) -> String {
     let init = segment.init.strip_suffix(".mp4").unwrap_or(&segment.init);
-    folder.join(track).join(init).join(Name::of(segment).text())
+    format!("{init}/{}", Name::of(segment).text())
+}
+
+/// The whole segments that are there in the folder of a track, in order.
+pub(super) fn scan(folder: &Path, timescale: u32) -> Vec<Segment> {
+    let mut found = Vec::new();
+    let inits = std::fs::read_dir(folder).into_iter().flatten().flatten();
+    for init in inits.filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_dir())) {
+        let file: Arc<str> = format!("{}.mp4", init.file_name().to_string_lossy()).into();
+        for entry in std::fs::read_dir(init.path()).into_iter().flatten().flatten() {
+            let bytes = entry.metadata().map_or(0, |about| about.len());
+            let name = entry.file_name();
+            let read = Name::parse(&name.to_string_lossy());
+            found.extend(read.map(|read| read.segment(timescale, bytes, file.clone())));
+        }
+    }
+    found.sort_by_key(|segment: &Segment| segment.number);
+    found
 }
 
 impl Writer {
     /// Writes until the channel is gone. `problem` is told what goes wrong, and nothing when all is well again.
-    pub fn run(self, live: &Weak<Live>, problem: impl Fn(Option<String>)) {
-        let mut is_failing = false;
+    pub fn run(mut self, live: &Weak<Live>, problem: impl Fn(Option<String>)) {
+        let folder = self.folder.display().to_string();
+        let mut told: Option<String> = None;
+        let mut calm = QUEUE; // jobs since one was dropped
+        let mut tell = |text: Option<String>| {
+            if told != text {
+                if let Some(text) = &text {
+                    tracing::error!("{folder}: {text}");
+                }
+                told.clone_from(&text);
+                problem(text);
+            }
+        };
         while let Ok(job) = self.jobs.recv() {
             match self.write(&job) {
                 Ok(()) => {
-                    if std::mem::take(&mut is_failing) {
-                        problem(None);
-                    }
+                    let dropped = self.dropped.swap(0, Ordering::Relaxed);
+                    calm = if dropped > 0 { 0 } else { calm.saturating_add(1) };
+                    self.archive_it(&job);
+                    let slow = (calm < QUEUE).then(|| TOO_SLOW.to_owned());
+                    tell(slow.or_else(|| self.archive.as_ref().and_then(Archive::problem)));
                     let Some(live) = live.upgrade() else { return };
                     if let Job::Segment { track, segment, .. } = &job {
                         for gone in live.note_stored(*track, segment.number) {
@@ -169,12 +225,7 @@ impl Writer {
                         }
                     }
                 }
-                Err(error) => {
-                    if !std::mem::replace(&mut is_failing, true) {
-                        tracing::error!("segments cannot be kept: {error}: {}", error.source);
-                        problem(Some(format!("Segments cannot be kept: {}", error.source)));
-                    }
-                }
+                Err(error) => tell(Some(format!("Segments cannot be kept: {}", error.in_words()))),
             }
         }
     }
@@ -189,13 +240,28 @@ impl Writer {
                 let path = path(&self.folder, &self.tracks[*track].0, segment);
                 whole(&path, segment.parts.iter().map(|part| &part.data))
             }
-            Job::Ranges(text) => whole(&self.folder.join(RANGES), [text.clone()].iter()),
+            Job::Ranges(ranges) => {
+                let text = serde_json::to_vec(ranges).expect("ranges have no failing parts");
+                whole(&self.folder.join(RANGES), [text.into()].iter())
+            }
+            Job::Live(_) | Job::Over => Ok(()),
+        }
+    }
+
+    fn archive_it(&mut self, job: &Job) {
+        let Some(archive) = &mut self.archive else { return };
+        match job {
+            Job::Init { .. } => {}
+            Job::Segment { track, segment } => archive.keep(&self.folder, &self.tracks[*track].0, segment),
+            Job::Ranges(ranges) => archive.learn(ranges),
+            Job::Live(moment) => archive.note_live(moment),
+            Job::Over => archive.finish(),
         }
     }
 }
 
 /// Writes a file that is whole or not there.
-fn whole<'a>(path: &Path, data: impl Iterator<Item = &'a Bytes>) -> Result<(), Error> {
+pub(super) fn whole<'a>(path: &Path, data: impl Iterator<Item = &'a Bytes>) -> Result<(), Error> {
     use std::io::Write;
     let beside = path.with_extension("new");
     let outcome = path.parent().map_or(Ok(()), std::fs::create_dir_all).and_then(|()| {

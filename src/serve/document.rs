@@ -71,6 +71,11 @@ impl Document {
         Self { plain: text.into(), ..Self::default() }
     }
 
+    /// As it was made.
+    pub fn plain(&self) -> String {
+        String::from_utf8_lossy(&self.plain).into_owned()
+    }
+
     /// In a coding.
     pub fn coded(&self, coding: Coding) -> Bytes {
         match coding {

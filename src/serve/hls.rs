@@ -33,7 +33,7 @@ pub fn router(channels: Channels) -> Router {
 }
 
 /// Any page may play the stream.
-async fn cross_origin(request: Request, next: Next) -> Response {
+pub(super) async fn cross_origin(request: Request, next: Next) -> Response {
     let is_preflight = request.method() == Method::OPTIONS;
     let mut response =
         if is_preflight { StatusCode::NO_CONTENT.into_response() } else { next.run(request).await };

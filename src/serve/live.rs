@@ -8,11 +8,12 @@ use std::time::Duration;
 use bytes::Bytes;
 use tokio::sync::watch;
 
+use super::archive::Moment;
 use super::disk::Disk;
 use super::document::{Document, checksum};
 use crate::media::Kind;
 use crate::package::grid::Grid;
-use crate::package::metadata::{DateRange, Ranges};
+use crate::package::metadata::Ranges;
 use crate::package::playlist::{self, Extent, Media};
 use crate::package::segmenter::Part;
 use crate::package::window::{Edge, Lookup, Window};
@@ -118,6 +119,8 @@ struct Inner {
     /// Each initialisation segment under its file name; old ones stay, addresses never change meaning.
     inits: Vec<(usize, Arc<str>, Bytes)>,
     ranges: Ranges,
+    /// Whether the ranges changed since they were kept.
+    is_noted: bool,
 }
 
 impl Live {
@@ -143,7 +146,7 @@ impl Live {
             window
         });
         let ranges = Ranges::restored(disk.as_ref().map_or_else(Vec::new, Disk::ranges));
-        let inner = Inner { windows: windows.collect(), inits: Vec::new(), ranges };
+        let inner = Inner { windows: windows.collect(), inits: Vec::new(), ranges, is_noted: false };
         Self {
             grid,
             epoch,
@@ -191,14 +194,22 @@ impl Live {
         change(&mut inner.ranges);
         let first = inner.windows.iter().filter_map(|window| window.listed().next().map(|s| s.wall)).min();
         inner.ranges.trim(first.unwrap_or_else(|| self.wall_of(now)), now, playlist::skip_nanos(&self.grid));
-        if let Some(disk) = &self.disk {
-            disk.keep_ranges(inner.ranges.all());
-        }
+        inner.is_noted = true;
     }
 
-    /// The timed metadata, for those who ask for all of it.
-    pub fn ranges(&self) -> Vec<DateRange> {
-        self.lock().ranges.all().cloned().collect()
+    /// A publisher is in the picture, in the segment on air.
+    pub fn note_live(&self, segment: u64) {
+        let Some(disk) = &self.disk else { return };
+        let start = self.wall_of(self.grid.segment_start(segment));
+        let multivariant = self.multivariant.borrow().as_ref().map(|text| text.plain());
+        disk.note_live(Moment { segment, start, multivariant: multivariant.unwrap_or_default() });
+    }
+
+    /// Nobody has published for so long that the show is over.
+    pub fn note_over(&self) {
+        if let Some(disk) = &self.disk {
+            disk.note_over();
+        }
     }
 
     /// Adds a part and issues the playlist that lists it.
@@ -211,6 +222,10 @@ impl Live {
             && let Some(whole) = inner.windows[track].find(number).filter(|segment| !segment.is_gap())
         {
             disk.keep(track, whole.clone());
+        }
+        if let Some(disk) = self.disk.as_ref().filter(|_| inner.is_noted) {
+            inner.is_noted = false; // once for each part, however many changed
+            disk.keep_ranges(inner.ranges.all());
         }
         let before = self.editions[track].borrow().clone();
         let edition = self.edition(&inner, track, &before);

@@ -11,18 +11,11 @@ use vitrine::overlay::template::{Library, sample_picture};
 use vitrine::state::Money;
 use vitrine::state::money::{self, Locale};
 
+use crate::pace::in_time;
 use crate::stage::{Control, Folder, Server, clip, until};
 
 pub(crate) fn difference(a: &[u8], b: &[u8]) -> f64 {
     a.iter().zip(b).map(|(a, b)| f64::from(a.abs_diff(*b))).sum::<f64>() / a.len() as f64
-}
-
-/// Past the start, when segments are made ahead as fast as they can be.
-pub(crate) fn on_time(server: &Server) {
-    until("the programme is on time", || {
-        let status = server.channel();
-        (status["programmeMs"] != 0 && status["behindMs"].as_u64() < Some(50)).then_some(())
-    });
 }
 
 /// The frame, counted from the channel's start, that first shows a revision.
@@ -49,77 +42,80 @@ pub(crate) fn frames_from(
 
 #[test]
 fn a_countdown_shows_each_second_once_and_changes_on_the_second() {
-    let server = Server::alone();
-    on_time(&server);
-    server.product("cup", 8900);
-    let card = json!({ "template": "flash-sale", "sku": "cup", "data": { "durationMs": 5000 } }).to_string();
-    let (status, answer) = server.api("PUT", "/cards/sale", card.as_bytes());
-    assert_eq!(status, 200, "{answer}");
-    let mut control = Control::connect(&server);
-    let rev = control.request("ShowCard", &json!({ "cardId": "sale", "skipAnimation": true }))["rev"].clone();
-    let shown = drawn_frame(&mut control, &rev);
-    // The clock in the card's upper right, and nothing else that moves.
-    let (start, frames) = frames_from(&server, shown, 5, (480, 508, 96, 36));
-    let changes: Vec<u64> = (shown + 1..shown + 210)
-        .filter(|n| {
-            let at = (n - start) as usize;
-            difference(&frames[at - 1], &frames[at]) > 1.5
-        })
-        .collect();
-    // It began with its command, and was told as drawn when it surely was.
-    let first = changes.first().unwrap_or(&0) - 30;
-    assert!((shown - 29..=shown).contains(&first), "{shown}: {changes:?}");
-    let wanted: Vec<u64> = (1..=5).map(|second| first + second * 30).collect();
-    assert_eq!(changes, wanted, "5, 4, 3, 2, 1, and then the end");
+    in_time(|server| {
+        server.product("cup", 8900);
+        let card =
+            json!({ "template": "flash-sale", "sku": "cup", "data": { "durationMs": 5000 } }).to_string();
+        let (status, answer) = server.api("PUT", "/cards/sale", card.as_bytes());
+        assert_eq!(status, 200, "{answer}");
+        let mut control = Control::connect(server);
+        let rev =
+            control.request("ShowCard", &json!({ "cardId": "sale", "skipAnimation": true }))["rev"].clone();
+        let shown = drawn_frame(&mut control, &rev);
+        // The clock in the card's upper right, and nothing else that moves.
+        let (start, frames) = frames_from(server, shown, 5, (480, 508, 96, 36));
+        let changes: Vec<u64> = (shown + 1..shown + 210)
+            .filter(|n| {
+                let at = (n - start) as usize;
+                difference(&frames[at - 1], &frames[at]) > 1.5
+            })
+            .collect();
+        // It began with its command, and was told as drawn when it surely was.
+        let first = changes.first().unwrap_or(&0) - 30;
+        assert!((shown - 29..=shown).contains(&first), "{shown}: {changes:?}");
+        let wanted: Vec<u64> = (1..=5).map(|second| first + second * 30).collect();
+        assert_eq!(changes, wanted, "5, 4, 3, 2, 1, and then the end");
+    });
 }
 
 #[test]
 fn the_next_card_of_a_slot_comes_when_the_one_before_has_gone() {
-    let server = Server::alone();
-    on_time(&server);
-    server.product("cup", 8900);
-    for (id, template) in [("a", "price-tag"), ("b", "product")] {
-        let moves = json!({ "in": "fade", "out": "fade" });
-        let card = json!({ "template": template, "sku": "cup", "slot": "center", "transition": moves });
-        assert_eq!(server.api("PUT", &format!("/cards/{id}"), card.to_string().as_bytes()).0, 200);
-    }
-    let mut control = Control::connect(&server);
-    let rev = control.request("ShowCard", &json!({ "cardId": "a", "skipAnimation": true }))["rev"].clone();
-    let first = drawn_frame(&mut control, &rev);
-    let rev = control.request("ShowCard", &json!({ "cardId": "b" }))["rev"].clone();
-    control.event("CardHidden", |event| event["ending"] == "replaced");
-    let second = drawn_frame(&mut control, &rev);
-    // In the middle of the picture, where both are.
-    let (start, frames) = frames_from(&server, first, second / 60 - first / 60 + 2, (600, 340, 80, 40));
-    let slate = server.frames(first / 60 - 1, "crop=80:40:600:340", 80 * 40).remove(0);
-    let between = (first..=second + 20).map(|n| difference(&frames[(n - start) as usize], &slate));
-    let between: Vec<f64> = between.collect();
-    assert!(between[0] > 30.0, "the first is there: {between:?}");
-    assert!(*between.last().unwrap() > 30.0, "the second is there: {between:?}");
-    assert!(between.iter().any(|away| *away < 3.0), "and between them neither: {between:?}");
+    in_time(|server| {
+        server.product("cup", 8900);
+        for (id, template) in [("a", "price-tag"), ("b", "product")] {
+            let moves = json!({ "in": "fade", "out": "fade" });
+            let card = json!({ "template": template, "sku": "cup", "slot": "center", "transition": moves });
+            assert_eq!(server.api("PUT", &format!("/cards/{id}"), card.to_string().as_bytes()).0, 200);
+        }
+        let mut control = Control::connect(server);
+        let rev =
+            control.request("ShowCard", &json!({ "cardId": "a", "skipAnimation": true }))["rev"].clone();
+        let first = drawn_frame(&mut control, &rev);
+        let rev = control.request("ShowCard", &json!({ "cardId": "b" }))["rev"].clone();
+        control.event("CardHidden", |event| event["ending"] == "replaced");
+        let second = drawn_frame(&mut control, &rev);
+        // In the middle of the picture, where both are.
+        let (start, frames) = frames_from(server, first, second / 60 - first / 60 + 2, (600, 340, 80, 40));
+        let slate = server.frames(first / 60 - 1, "crop=80:40:600:340", 80 * 40).remove(0);
+        let between = (first..=second + 20).map(|n| difference(&frames[(n - start) as usize], &slate));
+        let between: Vec<f64> = between.collect();
+        assert!(between[0] > 30.0, "the first is there: {between:?}");
+        assert!(*between.last().unwrap() > 30.0, "the second is there: {between:?}");
+        assert!(between.iter().any(|away| *away < 3.0), "and between them neither: {between:?}");
+    });
 }
 
 #[test]
 fn a_card_goes_out_by_itself_at_its_frame_and_the_state_says_so() {
-    let server = Server::alone();
-    on_time(&server);
-    let cut = json!({ "in": "cut", "out": "cut" });
-    let card = json!({ "template": "lucky-draw", "data": { "prize": "A teapot" }, "outMs": 1500, "transition": cut });
-    let (status, answer) = server.api("PUT", "/cards/draw", card.to_string().as_bytes());
-    assert_eq!(status, 200, "{answer}");
-    let mut control = Control::connect(&server);
-    control.request("ShowCard", &json!({ "cardId": "draw" }));
-    let since = control.event("CardShown", |_| true)["airing"]["sinceProgramme"].as_u64().unwrap();
-    let first = since * 30 / 1_000_000_000 + 3;
-    let hidden = control.event("CardHidden", |_| true);
-    assert_eq!(hidden["ending"], "timedOut");
-    // Its coloured frame, at the left of the middle: there or not.
-    let (start, frames) = frames_from(&server, first, 3, (362, 350, 4, 20));
-    let before = &frames[(first - start) as usize];
-    let gone =
-        (first..first + 90).find(|n| difference(&frames[(n - start) as usize], before) > 20.0).unwrap();
-    let wanted = ((since + 1_500_000_000) * 30).div_ceil(1_000_000_000);
-    assert!(gone.abs_diff(wanted) <= 1, "gone at frame {gone}, wanted {wanted}");
+    in_time(|server| {
+        let cut = json!({ "in": "cut", "out": "cut" });
+        let card = json!({ "template": "lucky-draw", "data": { "prize": "A teapot" }, "outMs": 1500, "transition": cut });
+        let (status, answer) = server.api("PUT", "/cards/draw", card.to_string().as_bytes());
+        assert_eq!(status, 200, "{answer}");
+        let mut control = Control::connect(server);
+        control.request("ShowCard", &json!({ "cardId": "draw" }));
+        let since = control.event("CardShown", |_| true)["airing"]["sinceProgramme"].as_u64().unwrap();
+        let first = since * 30 / 1_000_000_000 + 3;
+        let hidden = control.event("CardHidden", |_| true);
+        assert_eq!(hidden["ending"], "timedOut");
+        // Its coloured frame, at the left of the middle: there or not.
+        let (start, frames) = frames_from(server, first, 3, (362, 350, 4, 20));
+        let before = &frames[(first - start) as usize];
+        let gone =
+            (first..first + 90).find(|n| difference(&frames[(n - start) as usize], before) > 20.0).unwrap();
+        let wanted = ((since + 1_500_000_000) * 30).div_ceil(1_000_000_000);
+        assert!(gone.abs_diff(wanted) <= 1, "gone at frame {gone}, wanted {wanted}");
+    });
 }
 
 #[test]

@@ -7,6 +7,7 @@ use std::sync::mpsc;
 
 use serde_json::{Value, json};
 
+use crate::pace::in_time;
 use crate::stage::{Control, KEY, Process, Server, clip, other_clip, publisher, until};
 
 fn make_key(server: &Server, name: &str, rank: u32) -> (String, String) {
@@ -81,43 +82,44 @@ fn the_first_start_makes_a_key_and_tells_it_once() {
 
 #[test]
 fn the_backup_takes_over_within_half_a_second_and_gives_back() {
-    let server = Server::alone();
-    let (_, backup_key) = make_key(&server, "backup", 1);
-    let (_, third_key) = make_key(&server, "guest", 2);
-    let host = publish(&server, KEY, clip());
-    until_on_air(&server, "configured");
-    let _backup = publish(&server, &backup_key, other_clip());
-    let _third = publish(&server, &third_key, other_clip());
-    // All three are there; one is on air, one ready, one waits and is not decoded.
-    until("each has its role", || {
-        let publishers = server.channel()["publishers"].clone();
-        let roles: Vec<_> = publishers.as_array()?.iter().map(|one| one["role"].clone()).collect();
-        (roles == ["onAir", "standby", "waiting"]).then_some(())
+    in_time(|server| {
+        let (_, backup_key) = make_key(server, "backup", 1);
+        let (_, third_key) = make_key(server, "guest", 2);
+        let host = publish(server, KEY, clip());
+        until_on_air(server, "configured");
+        let _backup = publish(server, &backup_key, other_clip());
+        let _third = publish(server, &third_key, other_clip());
+        // All three are there; one is on air, one ready, one waits and is not decoded.
+        until("each has its role", || {
+            let publishers = server.channel()["publishers"].clone();
+            let roles: Vec<_> = publishers.as_array()?.iter().map(|one| one["role"].clone()).collect();
+            (roles == ["onAir", "standby", "waiting"]).then_some(())
+        });
+        server.until_showing("live");
+        let frozen = server.live_segment();
+        // Stopped, not gone: its connection stays open and nothing comes.
+        let signal = |name: &str| {
+            crate::stage::run(std::process::Command::new("kill").args([name, &host.0.id().to_string()]));
+        };
+        signal("-STOP");
+        until_on_air(server, "backup");
+        let segment = server.live_segment() + 1;
+        server.segment("video", segment);
+        // From the last frame of one to the first of the other: frames that do not change. Both clips move all the time.
+        let frames: Vec<Vec<u8>> =
+            (frozen..=segment).flat_map(|n| server.frames(n, "scale=160:90", 160 * 90)).collect();
+        let mut longest = 0;
+        let mut still = 0;
+        for pair in frames.windows(2) {
+            let differs = pair[0].iter().zip(&pair[1]).any(|(a, b)| a.abs_diff(*b) > 3);
+            still = if differs { 0 } else { still + 1 };
+            longest = longest.max(still);
+        }
+        assert!(longest <= 15, "the picture stood for {longest} frames of 1/30 s");
+        assert!(server.log().contains("backup (rank 1) is on air"));
+        signal("-CONT");
+        until_on_air(server, "configured");
     });
-    server.until_showing("live");
-    let frozen = server.live_segment();
-    // Stopped, not gone: its connection stays open and nothing comes.
-    let signal = |name: &str| {
-        crate::stage::run(std::process::Command::new("kill").args([name, &host.0.id().to_string()]));
-    };
-    signal("-STOP");
-    until_on_air(&server, "backup");
-    let segment = server.live_segment() + 1;
-    server.segment("video", segment);
-    // From the last frame of one to the first of the other: frames that do not change. Both clips move all the time.
-    let frames: Vec<Vec<u8>> =
-        (frozen..=segment).flat_map(|n| server.frames(n, "scale=160:90", 160 * 90)).collect();
-    let mut longest = 0;
-    let mut still = 0;
-    for pair in frames.windows(2) {
-        let differs = pair[0].iter().zip(&pair[1]).any(|(a, b)| a.abs_diff(*b) > 3);
-        still = if differs { 0 } else { still + 1 };
-        longest = longest.max(still);
-    }
-    assert!(longest <= 15, "the picture stood for {longest} frames of 1/30 s");
-    assert!(server.log().contains("backup (rank 1) is on air"));
-    signal("-CONT");
-    until_on_air(&server, "configured");
 }
 
 /// The owner's service on a free port: answers each question with the next status, and tells the questions.

@@ -5,6 +5,7 @@
 
 #![allow(clippy::unwrap_used)] // a failed step fails the test, with its place
 
+mod archive;
 mod browser;
 mod cards;
 mod encoder;
@@ -13,6 +14,7 @@ mod hostile;
 mod keys;
 mod ladder;
 mod metadata;
+mod pace;
 mod playlist;
 mod publish;
 mod pull;

@@ -5,7 +5,8 @@ use std::collections::BTreeMap;
 use serde_json::json;
 use vitrine::time::WallTime;
 
-use crate::cards::{difference, drawn_frame, frames_from, on_time};
+use crate::cards::{difference, drawn_frame, frames_from};
+use crate::pace::in_time;
 use crate::stage::{Control, Server, until};
 
 /// The ranges in a playlist, by their attributes.
@@ -51,57 +52,63 @@ fn until_frame(server: &Server, frame: u64) {
 
 #[test]
 fn picture_and_metadata_say_the_same_of_the_same_frame() {
-    let server = Server::alone();
-    on_time(&server);
-    server.product("cup", 8900);
-    assert_eq!(server.api("PUT", "/cards/cup", br#"{"sku":"cup"}"#).0, 200);
-    let mut control = Control::connect(&server);
-    let rev = control.request("ShowCard", &json!({ "cardId": "cup", "skipAnimation": true }))["rev"].clone();
-    let shown = drawn_frame(&mut control, &rev);
-    until_frame(&server, shown + 40);
-    let set = json!({ "sku": "cup", "priceMinor": 5900, "skipAnimation": true });
-    let rev = control.request("SetPrice", &set)["rev"].clone();
-    let changed = drawn_frame(&mut control, &rev);
-    until_frame(&server, changed + 90);
-    let rev = control.request("HideCard", &json!({ "cardId": "cup", "skipAnimation": true }))["rev"].clone();
-    let gone = drawn_frame(&mut control, &rev);
-    let text = until("both ranges, with their ends", || {
-        let text = server.text("/live/main/video.m3u8");
-        let found = ranges(&text);
-        (found.len() == 2 && found.iter().all(|range| range.contains_key("END-DATE"))).then_some(text)
+    in_time(|server| {
+        server.product("cup", 8900);
+        assert_eq!(server.api("PUT", "/cards/cup", br#"{"sku":"cup"}"#).0, 200);
+        let mut control = Control::connect(server);
+        let rev =
+            control.request("ShowCard", &json!({ "cardId": "cup", "skipAnimation": true }))["rev"].clone();
+        let shown = drawn_frame(&mut control, &rev);
+        until_frame(server, shown + 40);
+        let set = json!({ "sku": "cup", "priceMinor": 5900, "skipAnimation": true });
+        let rev = control.request("SetPrice", &set)["rev"].clone();
+        let changed = drawn_frame(&mut control, &rev);
+        until_frame(server, changed + 90);
+        let rev =
+            control.request("HideCard", &json!({ "cardId": "cup", "skipAnimation": true }))["rev"].clone();
+        let gone = drawn_frame(&mut control, &rev);
+        let text = until("both ranges, with their ends", || {
+            let text = server.text("/live/main/video.m3u8");
+            let found = ranges(&text);
+            (found.len() == 2 && found.iter().all(|range| range.contains_key("END-DATE"))).then_some(text)
+        });
+        let told = ranges(&text);
+        let prices: Vec<&str> = told.iter().map(|range| range["X-PRICE-MINOR"].as_str()).collect();
+        assert_eq!(prices, ["8900", "5900"]);
+        assert_ne!(told[0]["ID"], told[1]["ID"], "a player never reads an id again");
+        assert_eq!(told[0]["END-DATE"], told[1]["START-DATE"]);
+        until("the same in every rendition", || {
+            (ranges(&server.text("/live/main/audio.m3u8")) == told).then_some(())
+        });
+        // The frames that the playlist names, in its own rectangle of the picture.
+        let frames = [&told[0]["START-DATE"], &told[1]["START-DATE"], &told[1]["END-DATE"]];
+        let [begins, changes, ends] = frames.map(|date| frame_of(&text, date));
+        assert!(begins <= shown && changes <= changed && ends <= gone);
+        let rectangle: Vec<f64> = told[0]["X-RECT"].split(',').map(|share| share.parse().unwrap()).collect();
+        let pixels = |share: f64, of: f64| (share * of / 2.0).round() as u32 * 2;
+        let crop = (
+            pixels(rectangle[0], 1280.0),
+            pixels(rectangle[1], 720.0),
+            pixels(rectangle[2], 1280.0),
+            pixels(rectangle[3], 720.0),
+        );
+        let (start, pictures) = frames_from(server, begins - 1, (ends / 60) - (begins - 1) / 60 + 1, crop);
+        let moved = |n: u64| difference(&pictures[(n - 1 - start) as usize], &pictures[(n - start) as usize]);
+        assert!(
+            moved(begins) > 20.0,
+            "the card is not in the frame before, and in this one: {}",
+            moved(begins)
+        );
+        assert!(moved(changes) > 0.2, "another price from this frame on: {}", moved(changes));
+        assert!(moved(ends) > 20.0, "gone from this frame on: {}", moved(ends));
+        let quiet = (begins + 1..ends).filter(|n| *n != changes).map(moved).fold(0.0, f64::max);
+        assert!(quiet < moved(changes), "nothing else changes in it: {quiet}");
+        // What the phone reads from that picture is what the player is told.
+        assert_eq!(
+            server.qr_in(ends / 60).or_else(|| server.qr_in(ends / 60 - 1)),
+            Some(told[0]["X-LINK"].clone())
+        );
     });
-    let told = ranges(&text);
-    let prices: Vec<&str> = told.iter().map(|range| range["X-PRICE-MINOR"].as_str()).collect();
-    assert_eq!(prices, ["8900", "5900"]);
-    assert_ne!(told[0]["ID"], told[1]["ID"], "a player never reads an id again");
-    assert_eq!(told[0]["END-DATE"], told[1]["START-DATE"]);
-    until("the same in every rendition", || {
-        (ranges(&server.text("/live/main/audio.m3u8")) == told).then_some(())
-    });
-    // The frames that the playlist names, in its own rectangle of the picture.
-    let frames = [&told[0]["START-DATE"], &told[1]["START-DATE"], &told[1]["END-DATE"]];
-    let [begins, changes, ends] = frames.map(|date| frame_of(&text, date));
-    assert!(begins <= shown && changes <= changed && ends <= gone);
-    let rectangle: Vec<f64> = told[0]["X-RECT"].split(',').map(|share| share.parse().unwrap()).collect();
-    let pixels = |share: f64, of: f64| (share * of / 2.0).round() as u32 * 2;
-    let crop = (
-        pixels(rectangle[0], 1280.0),
-        pixels(rectangle[1], 720.0),
-        pixels(rectangle[2], 1280.0),
-        pixels(rectangle[3], 720.0),
-    );
-    let (start, pictures) = frames_from(&server, begins - 1, (ends / 60) - (begins - 1) / 60 + 1, crop);
-    let moved = |n: u64| difference(&pictures[(n - 1 - start) as usize], &pictures[(n - start) as usize]);
-    assert!(moved(begins) > 20.0, "the card is not in the frame before, and in this one: {}", moved(begins));
-    assert!(moved(changes) > 0.2, "another price from this frame on: {}", moved(changes));
-    assert!(moved(ends) > 20.0, "gone from this frame on: {}", moved(ends));
-    let quiet = (begins + 1..ends).filter(|n| *n != changes).map(moved).fold(0.0, f64::max);
-    assert!(quiet < moved(changes), "nothing else changes in it: {quiet}");
-    // What the phone reads from that picture is what the player is told.
-    assert_eq!(
-        server.qr_in(ends / 60).or_else(|| server.qr_in(ends / 60 - 1)),
-        Some(told[0]["X-LINK"].clone())
-    );
 }
 
 #[test]

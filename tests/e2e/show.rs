@@ -2,6 +2,7 @@
 
 use serde_json::{Value, json};
 
+use crate::pace::in_time;
 use crate::stage::{Control, Server, clip, until};
 
 /// The card's rest in the picture, and in it the price (assets/cards/product): x, y, width, height.
@@ -39,42 +40,44 @@ fn a_card_goes_on_air_and_its_qr_is_read_from_the_hls_output() {
 
 #[test]
 fn a_price_change_is_in_the_picture_within_two_frames_of_the_command() {
-    let server = Server::start();
-    server.product("cup", 8900);
-    let mut control = Control::connect(&server);
-    let rev = control.request("ShowCard", &json!({ "cardId": "cup" }))["rev"].clone();
-    let drawn = |control: &mut Control, rev: &Value| {
-        control.event("ChannelStatusChanged", |status| status["drawnRev"].as_u64() >= rev.as_u64())
-    };
-    let entered = drawn(&mut control, &rev)["drawnMs"].as_u64().unwrap();
-    // The entrance has to be over, so that nothing but the price moves.
-    until("the entrance is over", || {
-        (server.channel()["programmeMs"].as_u64().unwrap() > entered + 600).then_some(())
-    });
-    let rev = control
-        .request("SetPrice", &json!({ "sku": "cup", "priceMinor": 1100, "skipAnimation": true }))["rev"]
-        .clone();
-    let command_ms =
-        control.event("ProductChanged", |event| event["rev"] == rev)["programmeMs"]["main"].as_u64().unwrap();
-    let drawn_ms = drawn(&mut control, &rev)["drawnMs"].as_u64().unwrap();
-    assert!(drawn_ms <= command_ms + 67, "command at {command_ms} ms, in the picture at {drawn_ms} ms");
+    in_time(|server| {
+        server.product("cup", 8900);
+        let mut control = Control::connect(server);
+        let rev = control.request("ShowCard", &json!({ "cardId": "cup" }))["rev"].clone();
+        let drawn = |control: &mut Control, rev: &Value| {
+            control.event("ChannelStatusChanged", |status| status["drawnRev"].as_u64() >= rev.as_u64())
+        };
+        let entered = drawn(&mut control, &rev)["drawnMs"].as_u64().unwrap();
+        // The entrance has to be over, so that nothing but the price moves.
+        until("the entrance is over", || {
+            (server.channel()["programmeMs"].as_u64().unwrap() > entered + 600).then_some(())
+        });
+        let rev = control
+            .request("SetPrice", &json!({ "sku": "cup", "priceMinor": 1100, "skipAnimation": true }))["rev"]
+            .clone();
+        let command_ms = control.event("ProductChanged", |event| event["rev"] == rev)["programmeMs"]["main"]
+            .as_u64()
+            .unwrap();
+        let drawn_ms = drawn(&mut control, &rev)["drawnMs"].as_u64().unwrap();
+        assert!(drawn_ms <= command_ms + 67, "command at {command_ms} ms, in the picture at {drawn_ms} ms");
 
-    // And the pixels say the same: the price's place changes in that very frame and in no other.
-    let frame = (drawn_ms * 30).div_ceil(1000);
-    let segment = frame / 60;
-    let (_, _, width, height) = PRICE;
-    let mut frames = server.frames(segment - 1, &price_crop(), (width * height) as usize);
-    frames.extend(server.frames(segment, &price_crop(), (width * height) as usize));
-    let all: Vec<String> =
-        frames.windows(2).map(|pair| format!("{:.1}", difference(&pair[0], &pair[1]))).collect();
-    let changes: Vec<u64> = frames
-        .windows(2)
-        .enumerate()
-        .filter(|(_, pair)| difference(&pair[0], &pair[1]) > 2.0)
-        .map(|(n, _)| (segment - 1) * 60 + n as u64 + 1)
-        .filter(|n| *n > entered * 30 / 1000 + 15)
-        .collect();
-    assert_eq!(changes, [frame], "from frame {}: {all:?}", (segment - 1) * 60 + 1);
+        // And the pixels say the same: the price's place changes in that very frame and in no other.
+        let frame = (drawn_ms * 30).div_ceil(1000);
+        let segment = frame / 60;
+        let (_, _, width, height) = PRICE;
+        let mut frames = server.frames(segment - 1, &price_crop(), (width * height) as usize);
+        frames.extend(server.frames(segment, &price_crop(), (width * height) as usize));
+        let all: Vec<String> =
+            frames.windows(2).map(|pair| format!("{:.1}", difference(&pair[0], &pair[1]))).collect();
+        let changes: Vec<u64> = frames
+            .windows(2)
+            .enumerate()
+            .filter(|(_, pair)| difference(&pair[0], &pair[1]) > 2.0)
+            .map(|(n, _)| (segment - 1) * 60 + n as u64 + 1)
+            .filter(|n| *n > entered * 30 / 1000 + 15)
+            .collect();
+        assert_eq!(changes, [frame], "from frame {}: {all:?}", (segment - 1) * 60 + 1);
+    });
 }
 
 #[test]
@@ -177,25 +180,27 @@ fn products_are_imported_with_their_pictures_and_mistakes_are_reported() {
 
 #[test]
 fn a_price_turns_into_its_place_and_then_stands_still() {
-    let server = Server::start();
-    server.product("cup", 8900);
-    let mut control = Control::connect(&server);
-    let rev = control.request("ShowCard", &json!({ "cardId": "cup", "skipAnimation": true }))["rev"].clone();
-    let drawn = |control: &mut Control, rev: &Value| {
-        let status =
-            control.event("ChannelStatusChanged", |status| status["drawnRev"].as_u64() >= rev.as_u64());
-        (status["drawnMs"].as_u64().unwrap() * 30).div_ceil(1000)
-    };
-    drawn(&mut control, &rev);
-    let rev = control.request("SetPrice", &json!({ "sku": "cup", "priceMinor": 1100 }))["rev"].clone();
-    let first = drawn(&mut control, &rev);
-    let (_, _, width, height) = PRICE;
-    let mut frames = Vec::new();
-    for segment in first / 60..=first / 60 + 1 {
-        frames.extend(server.frames(segment, &price_crop(), (width * height) as usize));
-    }
-    let at = |n: u64| &frames[(n % 60) as usize + ((n / 60 - first / 60) * 60) as usize];
-    let moves: Vec<bool> = (first..first + 20).map(|n| difference(at(n), at(n + 1)) > 1.0).collect();
-    assert!(moves[1..9].iter().all(|moves| *moves), "it turns for 0.4 s: {moves:?}");
-    assert!(moves[13..].iter().all(|moves| !moves), "then it stands: {moves:?}");
+    in_time(|server| {
+        server.product("cup", 8900);
+        let mut control = Control::connect(server);
+        let rev =
+            control.request("ShowCard", &json!({ "cardId": "cup", "skipAnimation": true }))["rev"].clone();
+        let drawn = |control: &mut Control, rev: &Value| {
+            let status =
+                control.event("ChannelStatusChanged", |status| status["drawnRev"].as_u64() >= rev.as_u64());
+            (status["drawnMs"].as_u64().unwrap() * 30).div_ceil(1000)
+        };
+        drawn(&mut control, &rev);
+        let rev = control.request("SetPrice", &json!({ "sku": "cup", "priceMinor": 1100 }))["rev"].clone();
+        let first = drawn(&mut control, &rev);
+        let (_, _, width, height) = PRICE;
+        let mut frames = Vec::new();
+        for segment in first / 60..=first / 60 + 1 {
+            frames.extend(server.frames(segment, &price_crop(), (width * height) as usize));
+        }
+        let at = |n: u64| &frames[(n % 60) as usize + ((n / 60 - first / 60) * 60) as usize];
+        let moves: Vec<bool> = (first..first + 20).map(|n| difference(at(n), at(n + 1)) > 1.0).collect();
+        assert!(moves[1..9].iter().all(|moves| *moves), "it turns for 0.4 s: {moves:?}");
+        assert!(moves[13..].iter().all(|moves| !moves), "then it stands: {moves:?}");
+    });
 }

@@ -2,6 +2,7 @@
 
 use std::process::Command;
 
+use crate::pace::in_time;
 use crate::stage::{Server, make_clip, run};
 
 /// Every second a white flash of 100 ms and, at the same instant, a beep of 100 ms.
@@ -32,10 +33,11 @@ fn starts(values: &[f64], per_second: f64, level: f64) -> Vec<f64> {
 
 #[test]
 fn flash_and_beep_stay_within_40_ms() {
-    let server = Server::alone();
-    let _host = server.publish(&flash_and_beep());
-    server.until_showing("live");
-    assert_in_step(&server, server.live_segment() + 1, 3);
+    in_time(|server| {
+        let _host = server.publish(&flash_and_beep());
+        server.until_showing("live");
+        assert_in_step(server, server.live_segment() + 1, 3);
+    });
 }
 
 /// Flashes and beeps of `count` segments from `first` on are within 40 ms of each other.

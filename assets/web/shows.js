@@ -1,0 +1,53 @@
+// Shows that were on air: to watch, to download, to delete, and each product's part of them.
+
+const $ = (id) => document.getElementById(id);
+
+function element(name, properties = {}, ...children) {
+  const made = Object.assign(document.createElement(name), properties);
+  made.append(...children);
+  return made;
+}
+
+function clock(ms) {
+  const s = Math.max(0, Math.round(ms / 1000));
+  const two = (n) => String(n).padStart(2, "0");
+  return `${Math.floor(s / 3600)}:${two(Math.floor(s / 60) % 60)}:${two(s % 60)}`;
+}
+
+function size(bytes) {
+  return bytes < 1e9 ? `${Math.ceil(bytes / 1e6)} MB` : `${(bytes / 1e9).toFixed(1)} GB`;
+}
+
+/** Lists the shows of `channel()` whenever the list is opened; `call(method, path)` asks the API. */
+export function joinShows(call, channel) {
+  const draw = async () => {
+    const response = await call("GET", `/channels/${encodeURIComponent(channel())}/shows`);
+    const { shows } = await response.json();
+    $("no-shows").hidden = shows.length > 0;
+    $("shows").replaceChildren(...shows.map((show) => item(show, call, channel(), draw)));
+  };
+  $("shows-panel").addEventListener("toggle", () => { if ($("shows-panel").open) draw(); });
+}
+
+function item(show, call, channel, draw) {
+  const date = new Date(show.start).toLocaleString();
+  const length = show.isRunning ? "going on" : clock(show.end - show.start);
+  const watch = `/watch/${encodeURIComponent(channel)}?show=${show.id}`;
+  const chapters = show.chapters.map((chapter) => element("li", {},
+    `${clock(chapter.start - show.start)} `,
+    element("a", { href: `${watch}&clip=${chapter.airingId}`, target: "_blank", textContent: chapter.title })));
+  const remove = element("button", {
+    type: "button", textContent: "Delete", hidden: show.isRunning,
+    onclick: async () => {
+      if (!confirm(`Delete the show of ${date} for good?`)) return;
+      await call("DELETE", `/channels/${encodeURIComponent(channel)}/shows/${show.id}`);
+      draw();
+    },
+  });
+  return element("li", {},
+    element("span", { textContent: `${date} · ${length} · ${size(show.bytes)}` }),
+    element("a", { href: watch, target: "_blank", textContent: "Watch" }),
+    element("a", { href: show.download, textContent: "Download MP4" }),
+    remove,
+    element("details", { hidden: !chapters.length }, element("summary", { textContent: `${chapters.length} products` }), element("ul", {}, ...chapters)));
+}
