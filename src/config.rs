@@ -5,6 +5,7 @@
 mod archive;
 mod ladder;
 mod look;
+mod push;
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -18,6 +19,7 @@ pub use archive::Archive;
 pub use ladder::Rung;
 pub use look::{Look, Overlay, Pictures, Theme};
 use look::{LookFile, OverlayFile};
+pub use push::{Protocol, Push, When};
 
 /// Why the configuration cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -130,6 +132,7 @@ struct ChannelFile {
     srt_passphrase: Option<String>,
     source: Option<String>,
     source_rank: Option<u32>,
+    push: BTreeMap<String, push::PushFile>,
     theme: Option<Theme>,
     brand_colour: Option<String>,
     font: Option<String>,
@@ -242,6 +245,8 @@ pub struct Channel {
     pub preset: String,
     /// What SRT callers must encrypt with; nothing means that they need not.
     pub srt_passphrase: Option<String>,
+    /// Where the programme is pushed to.
+    pub push: Vec<Push>,
     /// A source that the channel fetches itself, and its rank; the API's choice goes before it.
     pub source: Option<(String, u32)>,
     /// How its cards look.
@@ -442,7 +447,13 @@ fn channel_from(name: String, file: ChannelFile, look: &Look) -> Result<Channel,
             "auto, va, nv, qsv, v4l2, x264 or openh264",
         ));
     }
-    Ok(Channel { name, canvas, rungs, encoder, audio_kbps, preset, srt_passphrase, source, look })
+    if file.push.len() > push::MOST {
+        return Err(bad(".push", file.push.len().to_string(), "up to 20 targets"));
+    }
+    let push: Result<Vec<Push>, Error> =
+        file.push.into_iter().map(|(target, file)| push::read(target, file, &name, &rungs)).collect();
+    let push = push?;
+    Ok(Channel { name, canvas, rungs, encoder, audio_kbps, preset, srt_passphrase, push, source, look })
 }
 
 fn parse_rate(text: &str) -> Option<FrameRate> {

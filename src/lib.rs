@@ -44,6 +44,7 @@ pub mod ingest;
 pub mod decode;
 
 pub mod program;
+pub mod push;
 
 pub mod overlay;
 

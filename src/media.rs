@@ -181,6 +181,8 @@ pub struct ChannelStatus {
     pub publishers: Vec<PublisherStatus>,
     /// The source that the channel fetches itself, if it has one.
     pub source: Option<SourceStatus>,
+    /// Where the programme is pushed to.
+    pub pushes: Vec<PushStatus>,
     /// What viewers see.
     pub showing: Showing,
     /// The newest composed frame's programme time in milliseconds.
@@ -201,6 +203,39 @@ pub struct ChannelStatus {
     pub codes: Vec<CodeCheck>,
     /// Why segments are not kept on disk, when they should be.
     pub storage_problem: Option<String>,
+}
+
+/// How far a push to a platform is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub enum PushState {
+    /// It is not wanted now.
+    #[default]
+    Off,
+    /// On its way there.
+    Connecting,
+    /// The platform takes it.
+    On,
+    /// It failed, and is tried again.
+    Waiting,
+}
+
+/// A platform that the programme is pushed to.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct PushStatus {
+    /// What producers call it.
+    pub name: String,
+    /// Its address without what is secret.
+    pub url: String,
+    /// How far it is.
+    pub state: PushState,
+    /// Why it failed last.
+    pub error: Option<String>,
+    /// Kilobits that went out a second, lately.
+    pub kbps: u32,
+    /// Pictures that it did not take in time, in this connection.
+    pub skipped_frames: u64,
 }
 
 /// Something that a producer should know of a card.

@@ -10,7 +10,7 @@ const LAYERS: &[(u8, &[&str])] = &[
     (0, &["time", "id", "media", "config"]),
     (1, &["state", "package"]),
     (2, &["pipeline", "store", "observe"]),
-    (3, &["ingest", "decode", "program", "overlay", "encode"]),
+    (3, &["ingest", "decode", "program", "overlay", "encode", "push"]),
     (4, &["director", "control", "serve"]),
     (5, &["app"]),
 ];

@@ -199,7 +199,10 @@ function drawStatus() {
   const skipped = noteSkips(status) && "This machine does not keep up: pictures are left out for viewers. Use fewer rungs or a smaller canvas.";
   const last = status.publisher.lastEnd && `Last publisher: ${status.publisher.lastEnd}`;
   const storage = status.storageProblem && `${status.storageProblem}. Viewers cannot go back far.`;
-  $("publisher-detail").textContent = [late, skipped, storage, last].filter(Boolean).join(" ");
+  $("publisher-detail").textContent = last || "";
+  const alarms = [late, skipped, storage].filter(Boolean).join(" ");
+  if ($("alarms").textContent !== alarms) $("alarms").textContent = alarms;
+  $("alarms").hidden = !alarms;
   drawPublishers(status, state.sources);
   const name = (id) => (state.cards[id] ? titleOf(state.cards[id]) : id);
   const notes = status.cardProblems.map((one) => element("li", { className: "bad", textContent: `${name(one.cardId)}: ${one.text}` }));

@@ -2,6 +2,7 @@
 
 const $ = (id) => document.getElementById(id);
 const ROLES = { onAir: "ON AIR", standby: "Ready to take over", waiting: "Waiting" };
+const PUSH_STATES = { off: "not now", connecting: "connecting…", on: "pushed", waiting: "failed, tried again" };
 const SOURCE_STATES = { connecting: "connecting…", on: "on", waiting: "failed, tried again soon" };
 
 /** An element with properties and children. */
@@ -39,10 +40,21 @@ function publisherItem(p) {
     element("p", { className: "quiet", textContent: details(p) }));
 }
 
+/** One platform that the programme is pushed to. */
+function pushItem(push) {
+  const skipped = push.skippedFrames > 0 && `${push.skippedFrames} pictures not taken in time`;
+  const detail = [push.url, push.state === "on" && `${push.kbps} kb/s`, skipped, push.error].filter(Boolean).join(" · ");
+  return element("li", {},
+    element("span", { className: push.state === "on" ? "pill well" : push.state === "waiting" ? "pill bad" : "pill", textContent: PUSH_STATES[push.state] }),
+    element("strong", { textContent: push.name }),
+    element("span", { className: "quiet", textContent: detail }));
+}
+
 /** Draws the publishers of a channel's `status`. */
 export function drawPublishers(status, sources) {
   $("publishers").replaceChildren(...status.publishers.map(publisherItem));
   $("publisher-detail").hidden = status.publishers.length > 0;
+  $("pushes").replaceChildren(...status.pushes.map(pushItem));
   const source = status.source;
   $("source-state").textContent = source
     ? `${source.url}: ${SOURCE_STATES[source.state]}${source.error ? `: ${source.error}` : ""}` : "";

@@ -49,5 +49,5 @@ function item(show, call, channel, draw) {
     element("a", { href: watch, target: "_blank", textContent: "Watch" }),
     element("a", { href: show.download, textContent: "Download MP4" }),
     remove,
-    element("details", { hidden: !chapters.length }, element("summary", { textContent: `${chapters.length} products` }), element("ul", {}, ...chapters)));
+    element("details", { hidden: !chapters.length }, element("summary", { textContent: chapters.length === 1 ? "1 product" : `${chapters.length} products` }), element("ul", {}, ...chapters)));
 }

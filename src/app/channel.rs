@@ -6,6 +6,7 @@
 mod airings;
 mod codes;
 mod encoding;
+mod pushing;
 mod shows;
 mod slates;
 mod switch;
@@ -19,6 +20,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use self::encoding::{Encoding, SOUND};
+use self::pushing::Pusher;
 use self::switch::Switch;
 use super::until;
 use crate::config::{self, Config};
@@ -26,7 +28,7 @@ use crate::control::{Painter, Painting, Subject, View};
 use crate::director::DirectorHandle;
 use crate::ingest::admission::{Presence, Reception};
 use crate::media::{
-    AUDIO_HZ, CardProblem, ChannelStatus, CodeCheck, Kind, PublisherStatus, Role, SourceStatus,
+    AUDIO_HZ, CardProblem, ChannelStatus, CodeCheck, Kind, PublisherStatus, PushStatus, Role, SourceStatus,
 };
 use crate::overlay::board::{Board, Drawn};
 use crate::overlay::content::Look;
@@ -140,26 +142,14 @@ impl Channel {
         let (marks, told_marks) = mpsc::channel(airings::MARKS);
         board.tell_marks(marks);
         tasks.spawn(until(stop.clone(), airings::run(told_marks, clock.clone(), live.clone())));
-        let desk = Desk {
-            channel: channel.name.clone(),
-            canvas: channel.canvas,
-            clock: clock.clone(),
-            board: board.clone(),
-            studio,
-            look: Look {
-                configured: channel.look.clone(),
-                is_portrait: channel.canvas.height > channel.canvas.width,
-            },
-            public_url,
-            qr_percent: config.overlay.qr_percent,
-            problems: watch::Sender::new(Vec::new()),
-        };
+        let desk = new_desk(&config, &channel, &clock, &board, studio, public_url);
         tasks.spawn(until(stop.clone(), desk.clone().run(director.snapshots())));
 
         let mixer = Arc::new(Mixer::new(channel.canvas, &config.ingest));
         let outlet = Outlet::default();
         let first_segment = (grid.segment_at(clock.now()).saturating_sub(PREROLL))
             .max(run.last_segment.map_or(0, |last| last + 1));
+        let fan = Arc::<pushing::Fan>::default();
         let encoding = Encoding {
             replacements: config.pipelines.clone(),
             channel: channel.clone(),
@@ -169,6 +159,7 @@ impl Channel {
             live: live.clone(),
             director: director.clone(),
             key_frames: watch::Sender::new(None),
+            fan: fan.clone(),
         };
         let (codes, codes_told) = watch::channel(Vec::new());
         let key_frames = encoding.key_frames.subscribe();
@@ -184,7 +175,9 @@ impl Channel {
             Programme { clock, grid, mixer: mixer.clone(), outlet, slates, was_live, held_since: None };
         let progress = program::start(programme, &channel.name, first_segment)?;
         tasks.spawn(encoding.run(encoder, progress.clone(), stop.clone()));
-        let shows = shows::run(progress.clone(), grid, config.archive.gap_ms(), live.clone());
+        let (is_live, told_live) = watch::channel(false);
+        let pushes = start_pushes(&config, &channel, &fan, &told_live, &stop, tasks);
+        let shows = shows::run(progress.clone(), grid, config.archive.gap_ms(), live.clone(), is_live);
         tasks.spawn(until(stop.clone(), shows));
 
         let switch = Switch {
@@ -206,6 +199,7 @@ impl Channel {
             problems: desk.problems.subscribe(),
             codes: codes_told,
             storage: storage_told,
+            pushes,
             live: live.clone(),
         };
         tasks.spawn(until(stop, follow.run()));
@@ -233,6 +227,57 @@ impl Channel {
             Ok(Painting { png, problems: preview.problems })
         })
     }
+}
+
+/// Draws the channel's cards onto `board`.
+fn new_desk(
+    config: &Config,
+    channel: &config::Channel,
+    clock: &ProgramClock,
+    board: &Arc<Board>,
+    studio: Arc<Studio>,
+    public_url: String,
+) -> Desk {
+    Desk {
+        channel: channel.name.clone(),
+        canvas: channel.canvas,
+        clock: clock.clone(),
+        board: board.clone(),
+        studio,
+        look: Look {
+            configured: channel.look.clone(),
+            is_portrait: channel.canvas.height > channel.canvas.width,
+        },
+        public_url,
+        qr_percent: config.overlay.qr_percent,
+        problems: watch::Sender::new(Vec::new()),
+    }
+}
+
+/// A task for each platform; what they tell.
+fn start_pushes(
+    config: &Config,
+    channel: &config::Channel,
+    fan: &Arc<pushing::Fan>,
+    is_live: &watch::Receiver<bool>,
+    stop: &CancellationToken,
+    tasks: &TaskTracker,
+) -> watch::Receiver<Vec<PushStatus>> {
+    let status = watch::Sender::new(channel.push.iter().map(Pusher::first_status).collect());
+    let told = status.subscribe();
+    for (place, target) in channel.push.iter().enumerate() {
+        let pusher = Pusher {
+            target: target.clone(),
+            channel: channel.clone(),
+            replacements: config.pipelines.clone(),
+            fan: fan.clone(),
+            is_live: is_live.clone(),
+            status: status.clone(),
+            place,
+        };
+        tasks.spawn(until(stop.clone(), pusher.run()));
+    }
+    told
 }
 
 /// Where shows are kept, a folder for each channel.
@@ -288,6 +333,7 @@ struct Follow {
     problems: watch::Receiver<Vec<CardProblem>>,
     codes: watch::Receiver<Vec<CodeCheck>>,
     storage: watch::Receiver<Option<String>>,
+    pushes: watch::Receiver<Vec<PushStatus>>,
     live: Arc<Live>,
 }
 
@@ -302,6 +348,7 @@ impl Follow {
                 publisher,
                 publishers,
                 source: self.source.borrow_and_update().clone(),
+                pushes: self.pushes.borrow_and_update().clone(),
                 showing: now.showing,
                 programme_ms: now.frame.as_millis(),
                 programme_wall: self.live.wall_of(now.frame),
@@ -320,6 +367,7 @@ impl Follow {
                 changed = self.drawn.changed() => changed.is_err(),
                 changed = self.problems.changed() => changed.is_err(),
                 changed = self.codes.changed() => changed.is_err(),
+                Ok(()) = self.pushes.changed() => false, // without targets nobody tells
                 changed = self.progress.wait_for(|progress| progress.showing != now.showing) => changed.is_err(),
             };
             if has_ended {

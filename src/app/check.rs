@@ -26,6 +26,17 @@ const PACKAGES: [(&str, &str); 13] = [
     ("flvmux", "gstreamer1.0-plugins-good"),
 ];
 
+/// Pipelines beside the decoders, and whether nothing goes without them.
+const OTHERS: [(&str, bool); 7] = [
+    ("programme", true),
+    ("demux_ts", true),
+    ("check_code", false),
+    ("pull", false),
+    ("push_rtmp", false),
+    ("push_srt", false),
+    ("demo_host", false),
+];
+
 /// Looks and tells; `true` when the server can run.
 #[allow(clippy::print_stdout)] // the command's output
 pub fn run(config: &Config) -> bool {
@@ -50,14 +61,7 @@ pub fn run(config: &Config) -> bool {
     }
     say(true, true, gst::version_string().to_string());
     let decoders = decode::pipelines().map(|name| (name, name == "decode_h264" || name == "decode_aac"));
-    let others = [
-        ("programme", true),
-        ("demux_ts", true),
-        ("check_code", false),
-        ("pull", false),
-        ("demo_host", false),
-    ];
-    for (name, is_needed) in decoders.into_iter().chain(others) {
+    for (name, is_needed) in decoders.into_iter().chain(OTHERS) {
         match Description::load(name, config.pipelines.as_deref()) {
             Err(error) => say(false, is_needed, error.to_string()),
             Ok(description) => {

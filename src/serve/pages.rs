@@ -17,7 +17,7 @@ use crate::state::Product;
 struct Web;
 
 /// Scripts and styles come from here only; the player makes workers and media from blobs.
-const POLICY: &str = "default-src 'self'; img-src 'self' blob: data:; media-src 'self' blob:; \
+const POLICY: &str = "default-src 'self'; img-src 'self' blob: data:; media-src 'self' blob: data:; \
     worker-src 'self' blob:; connect-src 'self' ws: wss:; object-src 'none'; base-uri 'none'; frame-ancestors 'self'";
 
 /// The routes.

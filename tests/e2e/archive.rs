@@ -8,8 +8,8 @@ use serde_json::Value;
 use crate::stage::{Folder, Server, run, until};
 use crate::sync::flash_and_beep;
 
-/// A show is over three seconds after its publisher.
-const RULES: &str = "[archive]\ngap_min = 0.05\n[channels.main]\nrungs = []\n";
+/// A show is over nine seconds after its publisher: a server is back before that.
+const RULES: &str = "[archive]\ngap_min = 0.15\n[channels.main]\nrungs = []\n";
 
 fn server(data: Folder, rules: &str) -> Server {
     let file = data.0.join("archive.toml");

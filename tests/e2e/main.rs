@@ -18,6 +18,7 @@ mod pace;
 mod playlist;
 mod publish;
 mod pull;
+mod push;
 mod quirks;
 mod relay;
 mod show;

@@ -19,11 +19,11 @@ fn until_source(server: &Server, what: &str, is_it: impl Fn(&Value, &Value) -> b
     })
 }
 
-fn quiet(command: &mut Command) -> Process {
+pub(crate) fn quiet(command: &mut Command) -> Process {
     Process(command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap())
 }
 
-fn free_port() -> u16 {
+pub(crate) fn free_port() -> u16 {
     std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
 }
 

@@ -9,6 +9,7 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use super::codes::KeyFrames;
+use super::pushing::Fan;
 use crate::config;
 use crate::director::DirectorHandle;
 use crate::encode::Encoder;
@@ -42,6 +43,8 @@ pub(super) struct Encoding {
     pub(super) director: DirectorHandle,
     /// The newest key frames, for those who look at what viewers get.
     pub(super) key_frames: watch::Sender<Option<KeyFrames>>,
+    /// For platforms.
+    pub(super) fan: Arc<Fan>,
 }
 
 impl Encoding {
@@ -103,6 +106,7 @@ impl Encoding {
             tokio::select! {
                 packet = encoder.packets.recv() => match packet {
                     Some((track, packet)) => {
+                        self.fan.tell(track, &packet);
                         let showing = progress.borrow().showing;
                         if let Err(error) = packager.take(track, packet, showing) {
                             return error.to_string();
