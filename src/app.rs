@@ -16,14 +16,18 @@ pub mod publishing;
 pub mod secrets;
 
 use std::collections::BTreeMap;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use axum::ServiceExt;
 use gstreamer as gst;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
+use tower::Layer;
+use tower::util::MapRequestLayer;
 
 use crate::config::Config;
 use crate::control::{self, Doors, Shelf, import};
@@ -31,6 +35,7 @@ use crate::director::{self, DirectorHandle};
 use crate::overlay::fonts::Fonts;
 use crate::overlay::raster::Raster;
 use crate::overlay::studio::Studio;
+use crate::serve::access::Access;
 use crate::state::Moment;
 use crate::store::pictures::Pictures;
 use crate::store::{Sqlite, Store};
@@ -171,13 +176,16 @@ pub async fn run(config: Config, is_demo: bool) -> Result<(), Error> {
     follower.pull(&config, source_statuses, &stop, &tasks);
     tasks.spawn(follower.run(director.snapshots(), stop.clone()));
     let shelf = watch::Sender::new(designs::shelf(&studio.library()));
+    let access = Access::new(&config.viewers);
+    let signing = access.clone();
     let doors = Doors {
+        signer: Arc::new(move |scope, expiry| signing.prefix(scope, expiry)),
         shelf: shelf.subscribe(),
         token: secrets.token().into(),
         publish: Arc::new(endpoints.publish()),
         ..doors(&config, &director, &channels, &pictures, &stop)
     };
-    let server = serve_http(http, &config, &doors, &channels, &tasks);
+    let server = serve_http(http, &config, &doors, &channels, access, &tasks);
     tasks.spawn(import_products(doors.clone()));
     tasks.spawn(until(stop.clone(), designs::follow(cards_dir, studio.clone(), director.clone(), shelf)));
     tasks.spawn(until(stop.clone(), airtime::run(director.clone(), clocks)));
@@ -203,13 +211,17 @@ fn serve_http(
     config: &Config,
     doors: &Doors,
     channels: &[Channel],
+    access: Access,
     tasks: &TaskTracker,
 ) -> tokio::task::JoinHandle<()> {
     let lives = channels.iter().map(|channel| (channel.name.clone(), channel.live.clone())).collect();
     let app = control::http::router(doors.clone())
-        .merge(serve::hls::router(Arc::new(lives)))
-        .merge(serve::vod::router(channel::archive_folder(&config.data_dir)))
+        .merge(serve::hls::router(Arc::new(lives), access.clone()))
+        .merge(serve::vod::router(channel::archive_folder(&config.data_dir), access.clone()))
         .merge(serve::pages::router(doors.director.clone()));
+    // Before routing, which goes by the path behind a signature.
+    let app = MapRequestLayer::new(move |request| access.read(request)).layer(app);
+    let app = ServiceExt::<axum::extract::Request>::into_make_service_with_connect_info::<SocketAddr>(app);
     let closing = doors.stop.clone();
     tasks.spawn(async move {
         let shutdown = async move { closing.cancelled().await };
@@ -332,6 +344,7 @@ fn doors(
         }),
         announcer: announcer(channels),
         shows: Arc::new(archive::Folders(channel::archive_folder(&config.data_dir))),
+        signer: Arc::new(|_, _| String::new()),
         pace: Arc::default(),
         shelf: watch::Sender::new(Shelf::default()).subscribe(),
         picture_hosts: config.pictures.allow.clone().into(),

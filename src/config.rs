@@ -6,6 +6,7 @@ mod archive;
 mod ladder;
 mod look;
 mod push;
+mod viewers;
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -20,6 +21,7 @@ pub use ladder::Rung;
 pub use look::{Look, Overlay, Pictures, Theme};
 use look::{LookFile, OverlayFile};
 pub use push::{Protocol, Push, When};
+pub use viewers::Viewers;
 
 /// Why the configuration cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -112,6 +114,7 @@ struct File {
     pipelines: Option<PathBuf>,
     hls: Hls,
     archive: Archive,
+    viewers: Viewers,
     ingest: Ingest,
     overlay: OverlayFile,
     pictures: Pictures,
@@ -276,6 +279,8 @@ pub struct Config {
     pub hls: Hls,
     /// How shows are kept.
     pub archive: Archive,
+    /// Who may watch.
+    pub viewers: Viewers,
     /// How publishers are treated.
     pub ingest: Ingest,
     /// Cards on the picture.
@@ -328,6 +333,7 @@ impl Config {
             pipelines: flags.pipelines.or(file.pipelines),
             hls: file.hls,
             archive: file.archive,
+            viewers: file.viewers,
             ingest: file.ingest,
             channels: channels.collect::<Result<_, _>>()?,
             pictures: file.pictures,
@@ -341,6 +347,7 @@ impl Config {
 
     fn check(&self) -> Result<(), Error> {
         let value = |key: &str, value: String, reason| Err(Error::Value { key: key.into(), value, reason });
+        self.viewers.check()?;
         if !(1.0..=10.0).contains(&self.hls.segment_s) {
             return value("hls.segment_s", self.hls.segment_s.to_string(), "1 to 10 seconds");
         }

@@ -2,6 +2,7 @@
 //! `/api/v1`. Both doors turn a request into the same [`message::Action`] and give the same errors.
 //!
 //! - [`announce`]: a producer's own metadata for players
+//! - [`links`]: addresses for viewers
 //! - [`shows`]: what was on air before
 //! - [`message`]: requests by name, in one place (pure)
 //! - [`error`]: one table from errors to codes
@@ -15,6 +16,7 @@ pub mod error;
 mod fetch;
 pub mod http;
 pub mod import;
+pub mod links;
 pub mod message;
 pub mod metrics;
 pub mod perform;
@@ -100,6 +102,8 @@ pub struct Doors {
     pub announcer: Announcer,
     /// Shows that were on air.
     pub shows: shows::Shows,
+    /// Signs addresses for viewers.
+    pub signer: links::Signer,
     /// How often players may be told.
     pub pace: Arc<announce::Pace>,
     /// What is wrong with templates.

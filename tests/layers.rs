@@ -142,8 +142,9 @@ fn rules_are_pure() {
                 if file == "config.rs" && (banned == "std::fs" || banned == "std::net") {
                     continue;
                 }
-                // It counts by address, and opens none.
-                if file == "ingest/limits.rs" && banned == "std::net" {
+                // They count by address or name some, and open none.
+                let is_about_addresses = ["ingest/limits.rs", "config/viewers.rs"].contains(&file.as_str());
+                if is_about_addresses && banned == "std::net" {
                     continue;
                 }
                 wrong.push(format!("{file} holds {banned}"));

@@ -72,11 +72,25 @@ function receive(name, data) {
   draw();
 }
 
+/** Where viewers of `name` are, signed where that is wanted. */
+async function signature(name) {
+  const response = await fetch(`/api/v1/channels/${encodeURIComponent(name)}/links`, { method: "POST", headers: { authorization: `Bearer ${token}` } });
+  return response.ok ? (await response.json()).prefix : "";
+}
+
+async function openPlayer() {
+  const wanted = channel;
+  const before = await signature(wanted);
+  if (wanted !== channel) return;
+  player?.end();
+  player = play($("video"), `${before}/live/${channel}/index.m3u8`);
+}
+
 function chooseChannel() {
   const names = state.channels.map((c) => c.id);
   if (!names.includes(channel)) {
     channel = names.includes("main") ? "main" : names[0];
-    player = play($("video"), `/live/${channel}/index.m3u8`);
+    openPlayer();
   }
   $("channel").hidden = names.length < 2;
   $("channel").replaceChildren(...names.map((name) => new Option(name, name, name === channel, name === channel)));
@@ -84,10 +98,10 @@ function chooseChannel() {
 
 $("channel").addEventListener("change", () => {
   channel = $("channel").value;
-  player.end();
-  const fresh = $("video").cloneNode();
-  $("video").replaceWith(fresh);
-  player = play(fresh, `/live/${channel}/index.m3u8`);
+  player?.end();
+  player = undefined;
+  $("video").replaceWith($("video").cloneNode());
+  openPlayer();
   previews.clear();
   draw();
 });
@@ -250,7 +264,7 @@ async function send(file) {
 }
 
 joinForms(ask, () => channel);
-joinShows((method, path) => fetch(`/api/v1${path}`, { method, headers: { authorization: `Bearer ${token}` } }), () => channel);
+joinShows(signature, (method, path) => fetch(`/api/v1${path}`, { method, headers: { authorization: `Bearer ${token}` } }), () => channel);
 $("panic").addEventListener("click", () => ask("ClearAll", { channel }));
 $("add").addEventListener("click", () => openEditor({ state, digits, request, upload }));
 $("add-card").addEventListener("click", () => openCard({ state, channel, request, draw: drawDraft, send }));

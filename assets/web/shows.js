@@ -18,21 +18,23 @@ function size(bytes) {
   return bytes < 1e9 ? `${Math.ceil(bytes / 1e6)} MB` : `${(bytes / 1e9).toFixed(1)} GB`;
 }
 
-/** Lists the shows of `channel()` whenever the list is opened; `call(method, path)` asks the API. */
-export function joinShows(call, channel) {
+/** Lists the shows of `channel()` whenever the list is opened; `call(method, path)` asks the API, `signature(channel)` for
+ *  what stands before viewers' addresses. */
+export function joinShows(signature, call, channel) {
   const draw = async () => {
     const response = await call("GET", `/channels/${encodeURIComponent(channel())}/shows`);
     const { shows } = await response.json();
+    const before = await signature(channel());
     $("no-shows").hidden = shows.length > 0;
-    $("shows").replaceChildren(...shows.map((show) => item(show, call, channel(), draw)));
+    $("shows").replaceChildren(...shows.map((show) => item(show, call, channel(), before, draw)));
   };
   $("shows-panel").addEventListener("toggle", () => { if ($("shows-panel").open) draw(); });
 }
 
-function item(show, call, channel, draw) {
+function item(show, call, channel, before, draw) {
   const date = new Date(show.start).toLocaleString();
   const length = show.isRunning ? "going on" : clock(show.end - show.start);
-  const watch = `/watch/${encodeURIComponent(channel)}?show=${show.id}`;
+  const watch = `${before}/watch/${encodeURIComponent(channel)}?show=${show.id}`;
   const chapters = show.chapters.map((chapter) => element("li", {},
     `${clock(chapter.start - show.start)} `,
     element("a", { href: `${watch}&clip=${chapter.airingId}`, target: "_blank", textContent: chapter.title })));
@@ -47,7 +49,7 @@ function item(show, call, channel, draw) {
   return element("li", {},
     element("span", { textContent: `${date} · ${length} · ${size(show.bytes)}` }),
     element("a", { href: watch, target: "_blank", textContent: "Watch" }),
-    element("a", { href: show.download, textContent: "Download MP4" }),
+    element("a", { href: `${before}${show.download}`, textContent: "Download MP4" }),
     remove,
     element("details", { hidden: !chapters.length }, element("summary", { textContent: chapters.length === 1 ? "1 product" : `${chapters.length} products` }), element("ul", {}, ...chapters)));
 }

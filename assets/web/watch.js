@@ -3,15 +3,17 @@
 import { play } from "./player.js";
 
 const $ = (id) => document.getElementById(id);
-const channel = location.pathname.split("/")[2];
+// A signed address begins with its signature, which playlists and media need too.
+const [signature, rest] = location.pathname.split("/watch/");
+const channel = rest.split("/")[0];
 const video = $("video");
 const query = new URLSearchParams(location.search);
 const show = query.get("show"), clip = query.get("clip");
-const folder = `/vod/${channel}/${encodeURIComponent(show)}/`;
+const folder = `${signature}/vod/${channel}/${encodeURIComponent(show)}/`;
 const past = clip ? `${folder}clips/${encodeURIComponent(clip)}/index.m3u8` : `${folder}index.m3u8`;
 document.title = show ? `Show: ${channel}` : `Live: ${channel}`;
 
-const player = play(video, show ? past : `/live/${channel}/index.m3u8`, (text) => {
+const player = play(video, show ? past : `${signature}/live/${channel}/index.m3u8`, (text) => {
   $("message").textContent = text;
   $("message").hidden = !text;
 });

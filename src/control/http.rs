@@ -14,7 +14,7 @@ use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
 use super::error::{Error, Kind};
-use super::{Doors, Subject, View, announce, message, metrics, perform, shows, socket};
+use super::{Doors, Subject, View, announce, links, message, metrics, perform, shows, socket};
 use crate::id;
 use crate::state::{Card, Command, money};
 use crate::store::pictures;
@@ -53,6 +53,7 @@ pub fn router(doors: Doors) -> Router {
         .route("/channels", get(channels))
         .route("/channels/{channel}", get(channel))
         .route("/channels/{channel}/source", put(set_source).delete(remove_source))
+        .route("/channels/{channel}/links", post(links::make))
         .route("/channels/{channel}/shows", get(shows::list))
         .route("/channels/{channel}/shows/{show}", delete(shows::remove))
         .route("/channels/{channel}/metadata", post(announce::announce))

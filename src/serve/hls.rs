@@ -13,6 +13,7 @@ use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 
+use super::access::{self, Access};
 use super::answer::{self, refusal};
 use super::directives::Directives;
 use super::live::{Edition, Live};
@@ -23,11 +24,12 @@ use crate::package::window::Edge;
 pub type Channels = Arc<BTreeMap<String, Arc<Live>>>;
 
 /// The routes.
-pub fn router(channels: Channels) -> Router {
+pub fn router(channels: Channels, access: Access) -> Router {
     Router::new()
         .route("/live/{channel}/index.m3u8", get(multivariant))
         .route("/live/{channel}/{playlist}", get(media_playlist))
         .route("/live/{channel}/{track}/{file}", get(media))
+        .layer(middleware::from_fn_with_state(access, access::guard))
         .layer(middleware::from_fn(cross_origin))
         .with_state(channels)
 }

@@ -11,11 +11,13 @@ use axum::Router;
 use axum::body::Body;
 use axum::extract::{Path, Query, State};
 use axum::http::{HeaderMap, StatusCode, header};
+use axum::middleware;
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use serde::Deserialize;
 use tokio::sync::Semaphore;
 
+use super::access::{self, Access};
 use super::answer::{self, refusal};
 use super::document::Document;
 use super::live::File;
@@ -39,14 +41,15 @@ pub struct Shelf {
 }
 
 /// The routes; `folder` has a folder for each channel.
-pub fn router(folder: PathBuf) -> Router {
+pub fn router(folder: PathBuf, access: Access) -> Router {
     let shelf = Shelf { folder: Arc::new(folder), turns: Arc::new(Semaphore::new(AT_ONCE)) };
     Router::new()
         .route("/vod/{channel}/{show}/{file}", get(of_show))
         .route("/vod/{channel}/{show}/clips/{clip}/{file}", get(of_clip))
         .route("/vod/{channel}/{show}/{track}/{file}", get(init))
         .route("/vod/{channel}/{show}/{track}/{init}/{file}", get(segment))
-        .layer(axum::middleware::from_fn(super::hls::cross_origin))
+        .layer(middleware::from_fn_with_state(access, access::guard))
+        .layer(middleware::from_fn(super::hls::cross_origin))
         .with_state(shelf)
 }
 

@@ -5,6 +5,7 @@
 
 #![allow(clippy::unwrap_used)] // a failed step fails the test, with its place
 
+mod access;
 mod archive;
 mod browser;
 mod cards;
