@@ -13,7 +13,7 @@ impl Archive for Folders {
     fn list(&self, channel: &str) -> Vec<(Show, u64)> {
         let folder = self.0.join(channel);
         let sized = |show: Show| {
-            let bytes = archive::bytes(&folder.join(&show.id));
+            let bytes = archive::size(&folder, &show);
             (show, bytes)
         };
         archive::list(&folder).into_iter().map(sized).collect()

@@ -42,6 +42,9 @@ pub struct Show {
     pub multivariant: String,
     /// What was on air.
     pub ranges: Vec<DateRange>,
+    /// Bytes of all that is kept, once it is over.
+    #[serde(default)]
+    pub bytes: Option<u64>,
 }
 
 /// One time on air of a card, within a show.
@@ -147,6 +150,7 @@ mod tests {
             tracks: Vec::new(),
             multivariant: String::new(),
             ranges: Vec::new(),
+            bytes: None,
         }
     }
 

@@ -95,6 +95,7 @@ impl Archive {
             tracks: tracks.clone(),
             multivariant: String::new(),
             ranges: Vec::new(),
+            bytes: None,
         });
         show.last_segment = show.last_segment.max(moment.segment);
         if !moment.multivariant.is_empty() {
@@ -159,7 +160,7 @@ impl Archive {
             return;
         }
         if let Some(show) = &mut self.current {
-            show.end = end;
+            (show.end, show.bytes) = (end, Some(bytes(&folder)));
         }
         self.save();
         self.current = None;
@@ -183,7 +184,7 @@ impl Archive {
         let mut room = u64::from(self.rules.keep_gb) * GB;
         let over = list(&self.folder).into_iter().rev().filter(|show| show.end.is_some());
         for (n, show) in over.enumerate() {
-            room = room.saturating_sub(bytes(&self.folder.join(&show.id)));
+            room = room.saturating_sub(size(&self.folder, &show));
             let is_too_much = room == 0 && n > 0; // the newest is what somebody waits for
             if is_too_much || show.end.is_some_and(|end| end.0 < oldest) {
                 tracing::info!("show {} is deleted: over [archive] keep_days or keep_gb", show.id);
@@ -234,8 +235,13 @@ pub fn remove(folder: &Path, id: &str) -> std::io::Result<()> {
     std::fs::remove_dir_all(folder)
 }
 
+/// Bytes of a show in a channel's folder. Blocks while it goes on.
+pub fn size(folder: &Path, show: &Show) -> u64 {
+    show.bytes.unwrap_or_else(|| bytes(&folder.join(&show.id)))
+}
+
 /// Bytes of all files in a folder.
-pub fn bytes(folder: &Path) -> u64 {
+fn bytes(folder: &Path) -> u64 {
     let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
     entries
         .map(|entry| match entry.metadata() {

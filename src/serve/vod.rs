@@ -198,7 +198,10 @@ impl Cut {
             let (name, is_keys) = stem.strip_suffix("-iframes").map_or((stem, false), |name| (name, true));
             let track = self.show.tracks.iter().find(|track| track.name == name)?;
             let (segments, directory) = (self.segments(track), format!("{}{name}", self.up));
-            let ranges = self.show.ranges_within(self.show.start, self.end);
+            let whole = [(self.show.start, self.end)];
+            let spans = self.spans.as_deref().unwrap_or(&whole);
+            let ranges: Vec<_> =
+                spans.iter().flat_map(|(start, end)| self.show.ranges_within(*start, *end)).collect();
             let start = self.spans.as_ref().and_then(|spans| spans.first()).map(|(start, _)| *start);
             let vod = Vod { directory: &directory, ranges: &ranges, start };
             let text = if is_keys && track.kind == Kind::Video {

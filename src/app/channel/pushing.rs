@@ -120,10 +120,7 @@ impl Pusher {
                     std::future::pending::<()>().await;
                 }
             };
-            let error = tokio::select! {
-                outcome = self.connect(unwanted) => outcome.err(),
-            };
-            let Some(error) = error else {
+            let Err(error) = self.connect(unwanted).await else {
                 self.tell(|status| (status.state, status.error, status.kbps) = (PushState::Off, None, 0));
                 again = AGAIN;
                 continue;
