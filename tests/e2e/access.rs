@@ -2,7 +2,8 @@
 
 use serde_json::json;
 
-use crate::stage::{Folder, Server, clip, run, until};
+use crate::pace::on_time;
+use crate::stage::{Folder, Server, clip, run};
 
 fn server(rules: &str) -> Server {
     let data = Folder::new();
@@ -45,7 +46,8 @@ fn a_signed_address_plays_and_no_other_does() {
 #[test]
 fn one_address_holds_so_many_requests_and_the_next_is_told_so() {
     let server = server("requests_per_address = 3\nproxies = []");
-    let segment = until("a segment", || Some(server.live_segment()));
+    on_time(&server); // before that, segments are made as fast as they can be
+    let segment = server.live_segment();
     let url = format!("{}/live/main/video.m3u8?_HLS_msn={}", server.http, segment + 2);
     let held: Vec<_> = (0..6)
         .map(|_| {
