@@ -48,7 +48,7 @@ fn one_address_holds_so_many_requests_and_the_next_is_told_so() {
     let server = server("requests_per_address = 3\nproxies = []");
     on_time(&server); // before that, segments are made as fast as they can be
     let segment = server.live_segment();
-    let url = format!("{}/live/main/video.m3u8?_HLS_msn={}", server.http, segment + 2);
+    let url = format!("{}/live/main/video.m3u8?_HLS_msn={}", server.http, segment + 1);
     let held: Vec<_> = (0..6)
         .map(|_| {
             let url = url.clone();

@@ -8,14 +8,15 @@ use serde_json::Value;
 use crate::stage::{Folder, Server, run, until};
 use crate::sync::flash_and_beep;
 
-/// A show is over nine seconds after its publisher: a server is back before that.
-const RULES: &str = "[archive]\ngap_min = 0.15\n[channels.main]\nrungs = []\n";
+/// A show is over fifteen seconds after its publisher: a server is back before that.
+const RULES: &str = "[archive]\ngap_min = 0.25\n[channels.main]\nrungs = []\n";
 
-fn server(data: Folder, rules: &str) -> Server {
+fn server(rules: &str) -> (Server, String) {
+    let data = Folder::new();
     let file = data.0.join("archive.toml");
     std::fs::write(&file, rules).unwrap();
     let file = file.to_str().unwrap().to_owned();
-    Server::on(data, &["--config", &file])
+    (Server::on(data, &["--config", &file]), file)
 }
 
 fn shows(server: &Server) -> Vec<Value> {
@@ -69,13 +70,13 @@ fn starts(file: &Path) -> (Vec<f64>, Vec<f64>) {
 
 #[test]
 fn a_show_is_kept_with_its_chapters_and_comes_as_one_file() {
-    let first = server(Folder::new(), RULES);
+    let (first, rules) = server(RULES);
     first.product("cup", 8900);
     let host = first.publish(&flash_and_beep());
     first.until_showing("live");
     segments(&first, 2);
     // The server is killed in mid-show, and the show goes on.
-    let second = server(first.kill(), RULES);
+    let second = first.again(&["--config", &rules]);
     drop(host);
     let host = second.publish(&flash_and_beep());
     second.until_showing("live");
@@ -130,7 +131,7 @@ fn a_show_is_kept_with_its_chapters_and_comes_as_one_file() {
 
 #[test]
 fn a_full_disk_ends_the_archive_and_not_the_show() {
-    let server = server(Folder::new(), &RULES.replace("gap_min", "free_gb = 1000000\ngap_min"));
+    let (server, _) = server(&RULES.replace("gap_min", "free_gb = 1000000\ngap_min"));
     let _host = server.publish(&flash_and_beep());
     server.until_showing("live");
     let told =

@@ -198,6 +198,13 @@ impl Server {
         self.process.0.id()
     }
 
+    /// Killed, and at once there again with the same data.
+    pub(crate) fn again(self, arguments: &[&str]) -> Self {
+        let Self { process, data, turn, .. } = self;
+        drop(process); // SIGKILL
+        Self::run(turn, data, &[], arguments)
+    }
+
     /// Ends it as a lost power supply would, and gives its data back.
     pub(crate) fn kill(self) -> Folder {
         let Self { process, data, .. } = self; // its turn ends too

@@ -9,6 +9,9 @@ use crate::package::grid::Grid;
 use crate::program::Progress;
 use crate::serve::live::Live;
 
+/// A frame that is made so late is of the past.
+const PAST_MS: u64 = 500;
+
 /// Tells `live`, and `is_live` whether a show goes on, until the programme ends. A show that was going on before a restart ends by the same rule.
 pub(super) async fn run(
     mut progress: watch::Receiver<Progress>,
@@ -20,6 +23,9 @@ pub(super) async fn run(
     let (mut told, mut newest, mut is_over) = (None, None, false);
     while progress.changed().await.is_ok() {
         let now = *progress.borrow_and_update();
+        if newest.is_none() && now.behind_ms > PAST_MS {
+            continue; // the past, made at the start
+        }
         let since = *newest.get_or_insert(now.frame);
         if matches!(now.showing, Showing::Live | Showing::Held) {
             (newest, is_over) = (Some(now.frame), false);
