@@ -4,6 +4,7 @@
 //! compression.
 
 use axum::body::Body;
+use axum::http::response::Builder;
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
@@ -53,7 +54,7 @@ pub(super) fn refusal(status: StatusCode, lifetime_s: u64) -> Response {
 
 /// What a `Range` asks for.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Wanted {
+enum Wanted {
     /// Everything; also when it is not a range that we serve.
     All,
     /// From the first to before the last.
@@ -63,7 +64,7 @@ pub(super) enum Wanted {
 }
 
 /// Reads one range; of several at once, all is sent, as RFC 9110 14.2 lets a server.
-pub(super) fn wanted(headers: &HeaderMap, length: u64) -> Wanted {
+fn wanted(headers: &HeaderMap, length: u64) -> Wanted {
     let range = headers.get(header::RANGE).and_then(|value| value.to_str().ok());
     // What never changes fits any condition but another file's.
     let Some(range) = range.and_then(|range| range.strip_prefix("bytes=")) else { return Wanted::All };
@@ -76,6 +77,30 @@ pub(super) fn wanted(headers: &HeaderMap, length: u64) -> Wanted {
         _ => return Wanted::All,
     };
     if part.0 >= part.1 { Wanted::Nothing } else { Wanted::Part(part.0, part.1) }
+}
+
+/// The head of an answer with `length` bytes or the range of them that is wanted, and that range: from the first to before
+/// the last. An answer when none of it is there.
+#[allow(clippy::result_large_err)] // both are answers
+pub(super) fn ranged(
+    response: Builder,
+    headers: &HeaderMap,
+    length: u64,
+) -> Result<(Builder, u64, u64), Response> {
+    let (status, first, end) = match wanted(headers, length) {
+        Wanted::All => (StatusCode::OK, 0, length),
+        Wanted::Part(first, end) => (StatusCode::PARTIAL_CONTENT, first, end),
+        Wanted::Nothing => {
+            let response = response.status(StatusCode::RANGE_NOT_SATISFIABLE);
+            let response = response.header(header::CONTENT_RANGE, format!("bytes */{length}"));
+            return Err(response.body(Body::empty()).expect("static headers and numbers"));
+        }
+    };
+    let mut response = response.status(status).header(header::CONTENT_LENGTH, end - first);
+    if status == StatusCode::PARTIAL_CONTENT {
+        response = response.header(header::CONTENT_RANGE, format!("bytes {first}-{}/{length}", end - 1));
+    }
+    Ok((response, first, end))
 }
 
 /// A file of media, which never changes.
@@ -105,20 +130,10 @@ pub(super) async fn media(
         let response = response.status(StatusCode::NOT_MODIFIED).body(Body::empty());
         return response.expect("static headers and numbers");
     }
-    let (status, first, end) = match wanted(headers, length) {
-        Wanted::All => (StatusCode::OK, 0, length),
-        Wanted::Part(first, end) => (StatusCode::PARTIAL_CONTENT, first, end),
-        Wanted::Nothing => {
-            let response = response.status(StatusCode::RANGE_NOT_SATISFIABLE);
-            let response = response.header(header::CONTENT_RANGE, format!("bytes */{length}"));
-            return response.body(Body::empty()).expect("static headers and numbers");
-        }
+    let (response, first, end) = match ranged(response, headers, length) {
+        Ok(ranged) => ranged,
+        Err(refusal) => return refusal,
     };
-    let mut response = response.status(status).header(header::CONTENT_LENGTH, end - first);
-    if status == StatusCode::PARTIAL_CONTENT {
-        let range = format!("bytes {first}-{}/{length}", end - 1);
-        response = response.header(header::CONTENT_RANGE, range);
-    }
     let body = match (file, opened.take()) {
         (File::Memory(pieces), _) => {
             // The pieces are shared with the window: nothing is copied for a viewer.

@@ -5,12 +5,12 @@ use std::io::{Seek, SeekFrom};
 use std::path::PathBuf;
 
 use axum::body::Body;
-use axum::http::{HeaderMap, StatusCode, header};
+use axum::http::{HeaderMap, header};
 use axum::response::Response;
 use bytes::Bytes;
 use tokio::io::{AsyncReadExt, AsyncSeekExt};
 
-use super::answer::{Wanted, wanted};
+use super::answer::ranged;
 use crate::package::movie::{self, Chunk, Movie, MovieError, Track};
 use crate::package::vod::Kept;
 
@@ -102,19 +102,10 @@ pub(super) fn movie(files: Files, name: &str, headers: &HeaderMap) -> Response {
         .header(header::ACCEPT_RANGES, "bytes")
         .header(header::CONTENT_DISPOSITION, format!("attachment; filename=\"{name}\""))
         .header(header::CACHE_CONTROL, "no-cache");
-    let (status, first, end) = match wanted(headers, length) {
-        Wanted::All => (StatusCode::OK, 0, length),
-        Wanted::Part(first, end) => (StatusCode::PARTIAL_CONTENT, first, end),
-        Wanted::Nothing => {
-            let response = response.status(StatusCode::RANGE_NOT_SATISFIABLE);
-            let response = response.header(header::CONTENT_RANGE, format!("bytes */{length}"));
-            return response.body(Body::empty()).expect("static headers and numbers");
-        }
+    let (response, first, end) = match ranged(response, headers, length) {
+        Ok(ranged) => ranged,
+        Err(refusal) => return refusal,
     };
-    let mut response = response.status(status).header(header::CONTENT_LENGTH, end - first);
-    if status == StatusCode::PARTIAL_CONTENT {
-        response = response.header(header::CONTENT_RANGE, format!("bytes {first}-{}/{length}", end - 1));
-    }
     let body =
         Body::from_stream(futures_util::stream::unfold(Sending::new(files, first, end), Sending::next));
     response.body(body).expect("a name of letters and digits, and numbers")
