@@ -116,6 +116,11 @@ impl Connection {
         let _ = source.push_buffer(buffer); // it ends: an event tells
     }
 
+    /// Units are missing from here on: nothing is sent until a key frame.
+    pub fn skip(&mut self) {
+        self.is_skipping = true;
+    }
+
     /// Bytes that went out.
     pub fn sent(&self) -> u64 {
         self.sent.load(Ordering::Relaxed)

@@ -145,6 +145,7 @@ impl Archive {
 
     /// The present show is over: it ends with the last segment that had a publisher's picture.
     pub(super) fn finish(&mut self) {
+        self.problem = None; // it was of this show
         let Some(show) = &self.current else { return };
         let folder = self.folder.join(&show.id);
         for track in &show.tracks {

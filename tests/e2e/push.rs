@@ -120,8 +120,8 @@ fn platforms_get_the_programme_and_one_that_stands_still_holds_up_nobody() {
     until_push(&server, "nginx", "on");
     server.segment("video", server.live_segment() + 1);
     drop(host);
-    // The show is over: nothing is pushed any more.
-    for name in ["nginx", "srt"] {
+    // The show is over: nothing is pushed any more, nor tried.
+    for name in ["nginx", "srt", "nobody"] {
         until_push(&server, name, "off");
     }
     let log = server.log();

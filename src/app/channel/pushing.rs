@@ -109,22 +109,16 @@ impl Pusher {
         let mut again = AGAIN;
         let mut is_live = self.is_live.clone();
         loop {
+            if !self.is_wanted(*is_live.borrow()) {
+                self.tell(|status| (status.state, status.error, status.kbps) = (PushState::Off, None, 0));
+                again = AGAIN;
+            }
             if is_live.wait_for(|is_live| self.is_wanted(*is_live)).await.is_err() {
                 return std::future::pending().await; // off for good: ended with the channel
             }
             self.tell(|status| (status.state, status.kbps) = (PushState::Connecting, 0));
             let watch = Stopwatch::start();
-            let unwanted = async {
-                let mut is_live = self.is_live.clone();
-                if is_live.wait_for(|is_live| !self.is_wanted(*is_live)).await.is_err() {
-                    std::future::pending::<()>().await;
-                }
-            };
-            let Err(error) = self.connect(unwanted).await else {
-                self.tell(|status| (status.state, status.error, status.kbps) = (PushState::Off, None, 0));
-                again = AGAIN;
-                continue;
-            };
+            let Err(error) = self.connect(self.unwanted()).await else { continue };
             if watch.elapsed() > WELL {
                 again = AGAIN;
             }
@@ -134,8 +128,18 @@ impl Pusher {
             self.tell(|status| {
                 (status.state, status.error, status.kbps) = (PushState::Waiting, Some(text), 0);
             });
-            tokio::time::sleep(again).await;
-            again = (again * 2).min(AGAIN_MOST);
+            tokio::select! {
+                () = tokio::time::sleep(again) => again = (again * 2).min(AGAIN_MOST),
+                () = self.unwanted() => {}
+            }
+        }
+    }
+
+    /// Ends when the target is not to have the programme any more.
+    async fn unwanted(&self) {
+        let mut is_live = self.is_live.clone();
+        if is_live.wait_for(|is_live| !self.is_wanted(*is_live)).await.is_err() {
+            std::future::pending::<()>().await;
         }
     }
 
@@ -186,7 +190,8 @@ impl Pusher {
                             return Err(Error::Changed);
                         }
                     }
-                    Ok(_) | Err(RecvError::Lagged(_)) => {}
+                    Ok(_) => {}
+                    Err(RecvError::Lagged(_)) => connection.skip(), // what is missing was never seen here
                     Err(RecvError::Closed) => return Err(Error::Ended),
                 },
                 Some(event) = connection.events.recv() => match event {
