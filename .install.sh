@@ -5,7 +5,7 @@ set -eu
 
 build="build-essential pkg-config clang libgstreamer1.0-dev libgstreamer-plugins-base1.0-dev libsrt-gnutls-dev"
 run="gstreamer1.0-plugins-base gstreamer1.0-plugins-good gstreamer1.0-plugins-bad gstreamer1.0-plugins-ugly gstreamer1.0-libav gstreamer1.0-x fonts-noto-core fonts-noto-cjk fonts-noto-color-emoji"
-tests="gstreamer1.0-tools ffmpeg zbar-tools python3 srt-tools iproute2 nginx-light libnginx-mod-rtmp gir1.2-gst-rtsp-server-1.0 python3-gi valgrind"
+tests="gstreamer1.0-tools ffmpeg zbar-tools python3 srt-tools iproute2 nginx-light libnginx-mod-rtmp gir1.2-gst-rtsp-server-1.0 python3-gi valgrind curl"
 
 want="$build"
 [ "$1" = build ] || want="$want $run"
@@ -13,6 +13,8 @@ if [ "$1" = test ]; then
   want="$want $tests"
   command -v node >/dev/null 2>&1 || want="$want nodejs"
   command -v npm >/dev/null 2>&1 || want="$want npm"
+  # A test authority for certificates, where it is packaged.
+  apt-cache show pebble 2>/dev/null | grep -q 'ACME' && want="$want pebble"
   if ! command -v chromedriver >/dev/null 2>&1; then
     if grep -qi '^ID=ubuntu' /etc/os-release 2>/dev/null; then want="$want chromium-browser chromium-chromedriver"
     else want="$want chromium chromium-driver"; fi

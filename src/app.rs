@@ -12,6 +12,7 @@ pub mod check;
 pub mod demo;
 mod designs;
 pub mod endpoints;
+mod https;
 pub mod publishing;
 pub mod secrets;
 
@@ -20,14 +21,12 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::ServiceExt;
+use axum::serve::ListenerExt;
 use gstreamer as gst;
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
-use tower::Layer;
-use tower::util::MapRequestLayer;
 
 use crate::config::Config;
 use crate::control::{self, Doors, Shelf, import};
@@ -36,6 +35,9 @@ use crate::overlay::fonts::Fonts;
 use crate::overlay::raster::Raster;
 use crate::overlay::studio::Studio;
 use crate::serve::access::Access;
+use crate::serve::door::Door;
+use crate::serve::files::Files;
+use crate::serve::hls::{Hls, Offer};
 use crate::state::Moment;
 use crate::store::pictures::Pictures;
 use crate::store::{Sqlite, Store};
@@ -66,7 +68,7 @@ pub enum Error {
     #[error("cannot listen on {address} for {purpose}: is another server running there?")]
     Listen {
         /// Where.
-        address: std::net::SocketAddr,
+        address: SocketAddr,
         /// What for.
         purpose: &'static str,
         /// Why.
@@ -76,13 +78,16 @@ pub enum Error {
     #[error("cannot listen on {address} for SRT: is another server running there?")]
     Srt {
         /// Where.
-        address: std::net::SocketAddr,
+        address: SocketAddr,
         /// Why.
         source: ingest::srt::SystemError,
     },
     /// RTMPS.
     #[error("RTMPS cannot be served")]
     Tls(#[from] ingest::tls::Error),
+    /// HTTPS.
+    #[error("HTTPS cannot be served")]
+    Https(#[from] https::Error),
     /// A stream key.
     #[error("a stream key cannot be made")]
     Keys(#[source] director::Error),
@@ -126,8 +131,7 @@ pub enum Error {
 pub async fn run(config: Config, is_demo: bool) -> Result<(), Error> {
     gst::init()?;
     overlay::element::register()?;
-    std::fs::create_dir_all(&config.data_dir)
-        .map_err(|source| Error::File { path: config.data_dir.clone(), source })?;
+    make_dir(&config.data_dir)?;
     let _lock = lock(&config.data_dir)?;
     check_locales(&config)?;
     let mut secrets = Secrets::load(&config)?;
@@ -135,14 +139,14 @@ pub async fn run(config: Config, is_demo: bool) -> Result<(), Error> {
     let tasks = TaskTracker::new();
 
     let http = listen(config.http, "HTTP").await?;
+    let https = listen_if(config.https, "HTTPS").await?;
     let listeners = encoders(&config).await?;
-    let endpoints = Endpoints::new(&config, &http, &listeners);
+    let endpoints = Endpoints::new(&config, &http, https.as_ref(), &listeners);
     let pictures = Pictures::open(&config.data_dir)?;
-    let cards_dir = config.overlay.cards.clone().unwrap_or_else(|| config.data_dir.join("cards"));
+    let cards_dir = cards_dir(&config);
     let studio = studio(&config, &cards_dir, &pictures);
     let (director, clocks, runs) = start_director(&config, &studio)?;
-    let media_dir = publishing::media_dir(&config);
-    std::fs::create_dir_all(&media_dir).map_err(|source| Error::File { path: media_dir.clone(), source })?;
+    make_dir(&publishing::media_dir(&config))?;
 
     let mut doorman = publishing::doorman(&config);
     let (mut channels, mut source_statuses) = (Vec::new(), BTreeMap::new());
@@ -185,7 +189,12 @@ pub async fn run(config: Config, is_demo: bool) -> Result<(), Error> {
         publish: Arc::new(endpoints.publish()),
         ..doors(&config, &director, &channels, &pictures, &stop)
     };
-    let server = serve_http(http, &config, &doors, &channels, access, &tasks);
+    let door = door(&config, &doors, &channels, &access);
+    if let Some(listener) = https {
+        let ready = https::serve(listener, &config, &stop, &tasks)?;
+        tasks.spawn(door.clone().serve(ready, stop.clone(), tasks.clone()));
+    }
+    tasks.spawn(door.serve(http.tap_io(no_delay), stop.clone(), tasks.clone()));
     tasks.spawn(import_products(doors.clone()));
     tasks.spawn(until(stop.clone(), designs::follow(cards_dir, studio.clone(), director.clone(), shelf)));
     tasks.spawn(until(stop.clone(), airtime::run(director.clone(), clocks)));
@@ -201,34 +210,26 @@ pub async fn run(config: Config, is_demo: bool) -> Result<(), Error> {
     if tokio::time::timeout(STOP_LIMIT, tasks.wait()).await.is_err() {
         tracing::debug!("requests that were held are cut off");
     }
-    server.abort();
     Ok(())
 }
 
 /// The pages, the API and HLS.
-fn serve_http(
-    http: TcpListener,
-    config: &Config,
-    doors: &Doors,
-    channels: &[Channel],
-    access: Access,
-    tasks: &TaskTracker,
-) -> tokio::task::JoinHandle<()> {
-    let lives = channels.iter().map(|channel| (channel.name.clone(), channel.live.clone())).collect();
-    let app = control::http::router(doors.clone())
-        .merge(serve::hls::router(Arc::new(lives), access.clone()))
-        .merge(serve::vod::router(channel::archive_folder(&config.data_dir), access.clone()))
+fn door(config: &Config, doors: &Doors, channels: &[Channel], access: &Access) -> Door {
+    let offer = |channel: &Channel| Offer { programme: channel.live.clone(), clean: channel.clean.clone() };
+    let offers = channels.iter().map(|channel| (channel.name.clone(), offer(channel))).collect();
+    let pictures = channels.iter().map(|channel| (channel.name.clone(), channel.pictures.clone())).collect();
+    let files = Files::default();
+    let shows = channel::archive_folder(&config.data_dir);
+    let routes = control::http::router(doors.clone())
+        .merge(serve::pictures::router(Arc::new(pictures), access.clone()))
+        .merge(serve::vod::router(shows, access.clone(), files.clone()))
         .merge(serve::pages::router(doors.director.clone()));
-    // Before routing, which goes by the path behind a signature.
-    let app = MapRequestLayer::new(move |request| access.read(request)).layer(app);
-    let app = ServiceExt::<axum::extract::Request>::into_make_service_with_connect_info::<SocketAddr>(app);
-    let closing = doors.stop.clone();
-    tasks.spawn(async move {
-        let shutdown = async move { closing.cancelled().await };
-        if let Err(error) = axum::serve(http, app).with_graceful_shutdown(shutdown).await {
-            tracing::error!("the HTTP server ended: {error}");
-        }
-    })
+    Door::new(Hls::new(Arc::new(offers), access.clone(), files), routes)
+}
+
+/// What is small goes out at once.
+fn no_delay(stream: &mut TcpStream) {
+    let _ = stream.set_nodelay(true); // slower, but right
 }
 
 /// Two servers on one data directory would undo each other's state. The lock goes with the process.
@@ -243,17 +244,24 @@ fn lock(data_dir: &std::path::Path) -> Result<std::fs::File, Error> {
     }
 }
 
-async fn listen(address: std::net::SocketAddr, purpose: &'static str) -> Result<TcpListener, Error> {
+fn make_dir(path: &std::path::Path) -> Result<(), Error> {
+    std::fs::create_dir_all(path).map_err(|source| Error::File { path: path.into(), source })
+}
+
+async fn listen(address: SocketAddr, purpose: &'static str) -> Result<TcpListener, Error> {
     TcpListener::bind(address).await.map_err(|source| Error::Listen { address, purpose, source })
+}
+
+async fn listen_if(address: Option<SocketAddr>, purpose: &'static str) -> Result<Option<TcpListener>, Error> {
+    match address {
+        Some(address) => listen(address, purpose).await.map(Some),
+        None => Ok(None),
+    }
 }
 
 async fn encoders(config: &Config) -> Result<Listeners, Error> {
     let rtmp = listen(config.rtmp, "RTMP").await?;
-    let rtmps = match config.rtmps {
-        Some(address) => Some(listen(address, "RTMPS").await?),
-        None => None,
-    };
-    Ok(Listeners { rtmp, rtmps })
+    Ok(Listeners { rtmp, rtmps: listen_if(config.rtmps, "RTMPS").await? })
 }
 
 type Clocks = BTreeMap<String, ProgramClock>;
@@ -266,6 +274,11 @@ fn check_locales(config: &Config) -> Result<(), Error> {
         }
     }
     Ok(())
+}
+
+/// Where the owner's templates are.
+fn cards_dir(config: &Config) -> std::path::PathBuf {
+    config.overlay.cards.clone().unwrap_or_else(|| config.data_dir.join("cards"))
 }
 
 /// Fonts, templates, and where drawings are kept.
@@ -342,6 +355,7 @@ fn doors(
             let painter = painters.get(channel).ok_or_else(|| format!("there is no channel {channel:?}"))?;
             painter(subject, channel, view)
         }),
+        monitor: monitor(channels),
         announcer: announcer(channels),
         shows: Arc::new(archive::Folders(channel::archive_folder(&config.data_dir))),
         signer: Arc::new(|_, _| String::new()),
@@ -354,6 +368,13 @@ fn doors(
         import_dir: config.data_dir.join("import"),
         stop: stop.clone(),
     }
+}
+
+/// Shows producers what is on air.
+fn monitor(channels: &[Channel]) -> control::monitor::Monitor {
+    let watchers: BTreeMap<String, _> =
+        channels.iter().map(|channel| (channel.name.clone(), channel.watcher())).collect();
+    Arc::new(move |channel| watchers.get(channel).map(|watch| watch()))
 }
 
 /// Notes producers' own metadata at the frame that is on air.

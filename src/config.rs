@@ -3,6 +3,8 @@
 //! back silently.
 
 mod archive;
+mod channel;
+mod https;
 mod ladder;
 mod look;
 mod push;
@@ -15,11 +17,13 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 use serde::Deserialize;
 
-use crate::media::{Canvas, FrameRate};
 pub use archive::Archive;
-pub use ladder::Rung;
+use channel::ChannelFile;
+pub use channel::{Channel, DEFAULT_SOURCE_RANK, ENCODERS, Mode, PRESETS};
+pub use https::Acme;
+pub use ladder::{Coding, Rung};
+use look::OverlayFile;
 pub use look::{Look, Overlay, Pictures, Theme};
-use look::{LookFile, OverlayFile};
 pub use push::{Protocol, Push, When};
 pub use viewers::Viewers;
 
@@ -54,23 +58,19 @@ pub enum Error {
     },
 }
 
-/// A source's rank unless said otherwise: every encoder goes before it.
-pub const DEFAULT_SOURCE_RANK: u32 = 100;
 /// Segments that a live playlist lists at least. Apple wants 6 or more.
 const LEAST_LISTED: usize = 15;
 /// Half a day: a playlist is read whole by everyone who comes.
 const MOST_DVR_MIN: u32 = 720;
-/// What codes pictures; each has its `pipelines/rung_NAME.gst`. The first that the machine has is taken.
-pub const ENCODERS: [&str; 6] = ["va", "nv", "qsv", "v4l2", "x264", "openh264"];
-/// x264's presets that keep up live.
-const PRESETS: [&str; 6] = ["ultrafast", "superfast", "veryfast", "faster", "fast", "medium"];
-
 /// The flags that stand for configuration keys; each has an environment variable too.
 #[derive(Debug, Clone, Default, Args)]
 pub struct Flags {
     /// Where the pages, the API and HLS are served.
     #[arg(long, env = "VITRINE_HTTP", global = true)]
     pub http: Option<SocketAddr>,
+    /// The same over HTTPS; off unless set. [tls] or [acme] says which certificate.
+    #[arg(long, env = "VITRINE_HTTPS", global = true)]
+    pub https: Option<SocketAddr>,
     /// Where encoders publish over RTMP.
     #[arg(long, env = "VITRINE_RTMP", global = true)]
     pub rtmp: Option<SocketAddr>,
@@ -109,6 +109,8 @@ struct File {
     rtmps: Option<SocketAddr>,
     srt: SrtFile,
     tls: Option<Tls>,
+    https: Option<SocketAddr>,
+    acme: Option<Acme>,
     data_dir: Option<PathBuf>,
     public_url: Option<String>,
     pipelines: Option<PathBuf>,
@@ -123,27 +125,6 @@ struct File {
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
-struct ChannelFile {
-    width: Option<u32>,
-    height: Option<u32>,
-    fps: Option<String>,
-    video_kbps: Option<u32>,
-    audio_kbps: Option<u32>,
-    preset: Option<String>,
-    rungs: Option<Vec<ladder::RungFile>>,
-    encoder: Option<String>,
-    srt_passphrase: Option<String>,
-    source: Option<String>,
-    source_rank: Option<u32>,
-    push: BTreeMap<String, push::PushFile>,
-    theme: Option<Theme>,
-    brand_colour: Option<String>,
-    font: Option<String>,
-    locale: Option<String>,
-}
-
-#[derive(Debug, Default, Deserialize)]
-#[serde(deny_unknown_fields, default)]
 struct SrtFile {
     address: Option<SocketAddr>,
     latency_ms: Option<u32>,
@@ -151,7 +132,7 @@ struct SrtFile {
     passphrase: Option<String>,
 }
 
-/// The certificate for RTMPS.
+/// The certificate for HTTPS and RTMPS.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Tls {
@@ -231,31 +212,6 @@ impl Default for Ingest {
     }
 }
 
-/// One channel: a programme with its own picture, keys and playlists.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Channel {
-    /// The name in addresses.
-    pub name: String,
-    /// Picture size and rate.
-    pub canvas: Canvas,
-    /// Its picture in several sizes, the canvas itself first.
-    pub rungs: Vec<Rung>,
-    /// What codes the picture; nothing means the best that the machine has.
-    pub encoder: Option<String>,
-    /// Audio bit rate.
-    pub audio_kbps: u32,
-    /// x264's preset.
-    pub preset: String,
-    /// What SRT callers must encrypt with; nothing means that they need not.
-    pub srt_passphrase: Option<String>,
-    /// Where the programme is pushed to.
-    pub push: Vec<Push>,
-    /// A source that the channel fetches itself, and its rank; the API's choice goes before it.
-    pub source: Option<(String, u32)>,
-    /// How its cards look.
-    pub look: Look,
-}
-
 /// Everything the server is told.
 #[derive(Debug, Clone)]
 pub struct Config {
@@ -265,8 +221,12 @@ pub struct Config {
     pub rtmp: SocketAddr,
     /// RTMPS address, if it is on.
     pub rtmps: Option<SocketAddr>,
+    /// HTTPS address, if it is on.
+    pub https: Option<SocketAddr>,
     /// The owner's certificate.
     pub tls: Option<Tls>,
+    /// Where else certificates come from.
+    pub acme: Option<Acme>,
     /// SRT.
     pub srt: Srt,
     /// Data directory.
@@ -315,14 +275,16 @@ impl Config {
         let overlay = file.overlay.read()?;
         let channels = described.into_iter().map(|(name, mut channel)| {
             channel.srt_passphrase = channel.srt_passphrase.or_else(|| passphrase.clone());
-            channel_from(name, channel, &overlay.look)
+            channel::read(name, channel, &overlay.look)
         });
         let any = |port| SocketAddr::from(([0, 0, 0, 0], port));
         let config = Self {
             http: flags.http.or(file.http).unwrap_or(any(8080)),
             rtmp: flags.rtmp.or(file.rtmp).unwrap_or(any(1935)),
             rtmps: flags.rtmps.or(file.rtmps),
+            https: flags.https.or(file.https),
             tls: file.tls,
+            acme: file.acme,
             srt: Srt {
                 address: flags.srt.or(file.srt.address).unwrap_or(any(8890)),
                 latency_ms: file.srt.latency_ms.unwrap_or(250),
@@ -348,6 +310,7 @@ impl Config {
     fn check(&self) -> Result<(), Error> {
         let value = |key: &str, value: String, reason| Err(Error::Value { key: key.into(), value, reason });
         self.viewers.check()?;
+        self.acme.as_ref().map_or(Ok(()), Acme::check)?;
         if !(1.0..=10.0).contains(&self.hls.segment_s) {
             return value("hls.segment_s", self.hls.segment_s.to_string(), "1 to 10 seconds");
         }
@@ -403,80 +366,6 @@ impl Config {
 fn read_file(path: &Path) -> Result<File, Error> {
     let text = std::fs::read_to_string(path).map_err(|source| Error::Read { path: path.into(), source })?;
     toml::from_str(&text).map_err(|error| Error::Parse { path: path.into(), detail: error.to_string() })
-}
-
-fn channel_from(name: String, file: ChannelFile, look: &Look) -> Result<Channel, Error> {
-    let bad = |key: &str, value: String, reason| Error::Value {
-        key: format!("channels.{name}{key}"),
-        value,
-        reason,
-    };
-    let is_plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
-    if name.is_empty() || name.len() > 40 || !name.chars().all(is_plain) {
-        return Err(bad("", name.clone(), "1 to 40 of a-z, 0-9 and -"));
-    }
-    let fps = file.fps.unwrap_or_else(|| "30".into());
-    let rate =
-        parse_rate(&fps).ok_or_else(|| bad(".fps", fps, "such as \"25\" or \"30000/1001\", up to 60"))?;
-    let canvas = Canvas { width: file.width.unwrap_or(1280), height: file.height.unwrap_or(720), rate };
-    for (key, size) in [(".width", canvas.width), (".height", canvas.height)] {
-        if size % 2 != 0 || !(128..=3840).contains(&size) {
-            return Err(bad(key, size.to_string(), "even, 128 to 3840"));
-        }
-    }
-    let video_kbps = file.video_kbps.unwrap_or_else(|| default_kbps(canvas));
-    if !(100..=50_000).contains(&video_kbps) {
-        return Err(bad(".video_kbps", video_kbps.to_string(), "100 to 50000"));
-    }
-    let audio_kbps = file.audio_kbps.unwrap_or(128);
-    if !(32..=320).contains(&audio_kbps) {
-        return Err(bad(".audio_kbps", audio_kbps.to_string(), "32 to 320"));
-    }
-    let preset = file.preset.unwrap_or_else(|| "veryfast".into());
-    if !PRESETS.contains(&preset.as_str()) {
-        return Err(bad(".preset", preset, "ultrafast, superfast, veryfast, faster, fast or medium"));
-    }
-    let srt_passphrase = file.srt_passphrase.filter(|passphrase| !passphrase.is_empty());
-    // libsrt's own bounds.
-    if srt_passphrase.as_ref().is_some_and(|passphrase| !(10..=79).contains(&passphrase.len())) {
-        return Err(bad(".srt_passphrase", "(hidden)".into(), "10 to 79 characters"));
-    }
-    let source = file.source.map(|source| (source, file.source_rank.unwrap_or(DEFAULT_SOURCE_RANK)));
-    let own =
-        LookFile { theme: file.theme, brand_colour: file.brand_colour, font: file.font, locale: file.locale };
-    let look = own.over(look, &format!("channels.{name}"))?;
-    let rungs = ladder::rungs(canvas, video_kbps, file.rungs, &name)?;
-    let encoder = file.encoder.filter(|encoder| encoder != "auto");
-    if encoder.as_ref().is_some_and(|encoder| !ENCODERS.contains(&encoder.as_str())) {
-        return Err(bad(
-            ".encoder",
-            encoder.unwrap_or_default(),
-            "auto, va, nv, qsv, v4l2, x264 or openh264",
-        ));
-    }
-    if file.push.len() > push::MOST {
-        return Err(bad(".push", file.push.len().to_string(), "up to 20 targets"));
-    }
-    let push: Result<Vec<Push>, Error> =
-        file.push.into_iter().map(|(target, file)| push::read(target, file, &name, &rungs)).collect();
-    let push = push?;
-    Ok(Channel { name, canvas, rungs, encoder, audio_kbps, preset, srt_passphrase, push, source, look })
-}
-
-fn parse_rate(text: &str) -> Option<FrameRate> {
-    let (num, den) = match text.split_once('/') {
-        Some((num, den)) => (num.parse().ok()?, den.parse().ok()?),
-        None => (text.parse().ok()?, 1),
-    };
-    let rate = FrameRate { num, den };
-    ((den == 1 || den == 1001) && (5.0..=60.0).contains(&rate.as_f64())).then_some(rate)
-}
-
-/// Apple's ladder gives 3000 kb/s for 1280x720 at 30; other sizes by their pixels to the power 0.75.
-fn default_kbps(canvas: Canvas) -> u32 {
-    let pixels = f64::from(canvas.width * canvas.height) / f64::from(1280 * 720);
-    let rate = canvas.rate.as_f64() / 30.0;
-    ((3000.0 * pixels.powf(0.75) * rate.powf(0.5) / 50.0).round() * 50.0).max(300.0) as u32
 }
 
 #[cfg(test)]

@@ -6,6 +6,7 @@
 //! - [`shows`]: what was on air before
 //! - [`message`]: requests by name, in one place (pure)
 //! - [`error`]: one table from errors to codes
+//! - [`monitor`]: the picture on air
 //! - [`perform`]: asks the director
 //! - [`socket`], [`http`]: the doors
 //! - [`metrics`]: for Prometheus
@@ -19,6 +20,7 @@ pub mod import;
 pub mod links;
 pub mod message;
 pub mod metrics;
+pub mod monitor;
 pub mod perform;
 pub mod shows;
 pub mod socket;
@@ -98,6 +100,8 @@ pub struct Doors {
     pub status: Arc<BTreeMap<String, watch::Receiver<ChannelStatus>>>,
     /// Draws previews.
     pub painter: Painter,
+    /// Shows what is on air.
+    pub monitor: monitor::Monitor,
     /// Tells players.
     pub announcer: Announcer,
     /// Shows that were on air.

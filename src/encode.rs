@@ -4,8 +4,13 @@
 //! frames. They arrive one a tick, so an encoder's own count of frames puts a key frame on every segment's start, the
 //! same in every rung. Where the machine did not keep up and frames are missing, the next one is asked for.
 
+mod choice;
+pub mod gallery;
+pub mod relief;
+pub mod slate;
+
 use std::path::Path;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -15,8 +20,12 @@ use gstreamer_app::prelude::*;
 use gstreamer_video as gst_video;
 use tokio::sync::mpsc;
 
-use crate::config::{Channel, ENCODERS, Rung};
-use crate::media::{AUDIO_HZ, AccessUnit, Canvas, Codec, Format, Kind, Packet};
+pub use self::choice::can;
+use self::choice::{choose, set_up};
+use self::gallery::{Gallery, Which};
+use self::relief::Relief;
+use crate::config::{Channel, Coding};
+use crate::media::{AUDIO_HZ, AccessUnit, Codec, Format, Kind, Packet};
 use crate::package::grid::{AAC_BLOCK, Grid};
 use crate::pipeline::description::Description;
 use crate::pipeline::raw::{Frame, Sink, Sound};
@@ -25,14 +34,16 @@ use crate::time::{MediaTime, Stopwatch};
 
 /// Coded units that wait for the packager. When it is full the encoder waits, and in the end the programme.
 const UNITS: usize = 512;
-/// How long the encoder may take no frame before it counts as stuck.
-const STUCK: Duration = Duration::from_secs(3);
+/// How long the encoder may take no frame before it counts as stuck. A machine that is much too slow takes none for
+/// seconds, and to build the encoder anew would only add to its load.
+const STUCK: Duration = Duration::from_secs(8);
 /// How long to wait between looks at a full queue.
 const RETRY: Duration = Duration::from_millis(2);
 
 /// A running encoder.
 pub struct Encoder {
     pipeline: Pipeline,
+    relief: Option<Relief>,
     /// What its pipeline reports.
     pub events: mpsc::Receiver<Event>,
     /// Configurations and units of all tracks, in order within each: rungs by their numbers, then the sound.
@@ -79,35 +90,52 @@ impl Encoder {
         replacements: Option<&Path>,
         channel: &Channel,
         grid: &Grid,
+        gallery: &Arc<Gallery>,
         prepare: impl FnOnce(&Pipeline) -> Result<(), pipeline::Error>,
-    ) -> Result<(Self, std::sync::Arc<dyn Sink>), pipeline::Error> {
+    ) -> Result<(Self, Arc<dyn Sink>), pipeline::Error> {
         let pipeline = Description::load("programme", replacements)?.build()?;
         prepare(&pipeline)?;
         let (sender, packets) = mpsc::channel(UNITS);
-        let name = choose(channel, replacements);
+        let mut relief = None;
         for (track, rung) in channel.rungs.iter().enumerate() {
+            let name = choose(channel, rung.coding, replacements);
+            tracing::info!(channel = channel.name, rung = rung.name, "coded by {name}");
             let branch =
                 Description::load(&format!("rung_{name}"), replacements)?.branch(&pipeline, "rungs")?;
-            set_up(&branch.element("encoder")?, name, rung, grid, &channel.preset);
+            let encoder: gst::Element = branch.element("encoder")?;
+            set_up(&encoder, name, rung, grid, &channel.preset);
+            if track == 0 && name == "x264" {
+                relief = Some(Relief::new(encoder, rung, grid, &channel.preset));
+            }
             let size = gst::Caps::builder("video/x-raw")
                 .field("width", rung.canvas.width as i32)
                 .field("height", rung.canvas.height as i32)
                 .field("pixel-aspect-ratio", gst::Fraction::new(1, 1))
                 .build();
             branch.element::<gst::Element>("size")?.set_property("caps", size);
-            deliver(&branch.element("out")?, Kind::Video, track, sender.clone());
+            let codec = if rung.coding == Coding::Hevc { Codec::Hevc } else { Codec::H264 };
+            deliver(&branch.element("out")?, codec, track, sender.clone());
         }
-        tracing::info!(channel = channel.name, "{} rungs, coded by {name}", channel.rungs.len());
+        for which in [Which::Small, Which::Poster] {
+            let branch = Description::load("pictures", replacements)?.branch(&pipeline, "rungs")?;
+            gallery.hang(&branch, which, channel.canvas)?;
+        }
         let audio_encoder = pipeline.element::<gst::Element>("encoder_audio")?;
         audio_encoder.set_property("bitrate", channel.audio_kbps as i32 * 1000);
         let (video, audio) = (pipeline.element("in_video")?, pipeline.element("in_audio")?);
         let inlet = Inlet { video, audio, grid: *grid, run: Mutex::default() };
         inlet.video.set_caps(Some(&video_caps(channel)));
         inlet.audio.set_caps(Some(&audio_caps()));
-        deliver(&pipeline.element("out_audio")?, Kind::Audio, channel.rungs.len(), sender);
+        deliver(&pipeline.element("out_audio")?, Codec::Aac, channel.rungs.len(), sender);
         let events = pipeline.events();
         let pipeline = pipeline.play().await?;
-        Ok((Self { pipeline, events, packets }, std::sync::Arc::new(inlet)))
+        Ok((Self { pipeline, relief, events, packets }, Arc::new(inlet)))
+    }
+
+    /// Has the first rung coded with the next faster preset, from the next segment on. Its name; nothing when there is none
+    /// that is faster.
+    pub fn relieve(&mut self) -> Option<&'static str> {
+        self.relief.as_mut()?.next()
     }
 
     /// Ends it.
@@ -118,60 +146,6 @@ impl Encoder {
         drop(self.packets); // an encoder that waits for room is let go
         self.pipeline.stop().await
     }
-}
-
-/// What codes the rungs: as configured, else the first that the machine has.
-fn choose(channel: &Channel, replacements: Option<&Path>) -> &'static str {
-    let has = |name: &&&str| {
-        let description = Description::load(&format!("rung_{name}"), replacements);
-        description.is_ok_and(|description| {
-            description.factories().iter().all(|factory| gst::ElementFactory::find(factory).is_some())
-        })
-    };
-    let named = channel.encoder.as_deref();
-    let found = ENCODERS.iter().find(|name| named == Some(**name)).or_else(|| ENCODERS.iter().find(has));
-    found.copied().unwrap_or("x264") // whose absence is then told by name
-}
-
-/// Rates have another unit and distances another name in each.
-fn set_up(encoder: &gst::Element, name: &str, rung: &Rung, grid: &Grid, preset: &str) {
-    let distance = grid.frames_per_segment();
-    match name {
-        "x264" => {
-            encoder.set_property_from_str("speed-preset", preset);
-            encoder.set_property("bitrate", rung.kbps);
-            encoder.set_property("key-int-max", distance);
-            encoder.set_property("threads", threads(rung.canvas));
-        }
-        "openh264" => {
-            encoder.set_property("bitrate", rung.kbps * 1000);
-            encoder.set_property("max-bitrate", rung.kbps * 1200);
-            encoder.set_property("gop-size", distance);
-            encoder.set_property("multi-thread", threads(rung.canvas));
-        }
-        "v4l2" => {
-            let bits = rung.kbps * 1000;
-            let controls = format!(
-                "controls,video_bitrate={bits},video_gop_size={distance},h264_i_frame_period={distance}"
-            );
-            encoder.set_property_from_str("extra-controls", &controls);
-        }
-        "va" => {
-            encoder.set_property("bitrate", rung.kbps);
-            encoder.set_property("key-int-max", distance);
-        }
-        _ => {
-            encoder.set_property("bitrate", rung.kbps);
-            encoder.set_property_from_str("gop-size", &distance.to_string());
-        }
-    }
-}
-
-/// One encoder thread for each 1280x720 at 30: a thread more than needed costs 8 % CPU (measured on two cores)
-/// and a frame of delay.
-fn threads(canvas: Canvas) -> u32 {
-    let pixels_per_second = f64::from(canvas.width * canvas.height) * canvas.rate.as_f64();
-    (pixels_per_second / (1280.0 * 720.0 * 30.0)).ceil().clamp(1.0, 16.0) as u32
 }
 
 fn video_caps(channel: &Channel) -> gst::Caps {
@@ -235,18 +209,17 @@ impl Sink for Inlet {
 }
 
 /// Sends a track's configuration, whenever it changes, and its units.
-fn deliver(out: &gst_app::AppSink, kind: Kind, track: usize, packets: mpsc::Sender<(usize, Packet)>) {
+fn deliver(out: &gst_app::AppSink, codec: Codec, track: usize, packets: mpsc::Sender<(usize, Packet)>) {
     let mut known: Option<Bytes> = None;
     let callbacks = gst_app::AppSinkCallbacks::builder().new_sample(move |out| {
         let sample = out.pull_sample().map_err(|_| gst::FlowError::Eos)?;
         let config = sample.caps().and_then(configuration);
         if config.is_some() && config != known {
             known.clone_from(&config);
-            let codec = if kind == Kind::Video { Codec::H264 } else { Codec::Aac };
             let packet = Packet::Format(Format { codec, config: config.unwrap_or_default() });
             packets.blocking_send((track, packet)).map_err(|_| gst::FlowError::Eos)?;
         }
-        if let Some(unit) = unit(kind, &sample) {
+        if let Some(unit) = unit(codec.kind(), &sample) {
             packets.blocking_send((track, Packet::Unit(unit))).map_err(|_| gst::FlowError::Eos)?;
         }
         Ok(gst::FlowSuccess::Ok)

@@ -156,6 +156,15 @@ pub enum Packet {
     Unit(AccessUnit),
 }
 
+/// A picture of the programme, for people.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Picture {
+    /// The frame that it is of.
+    pub time: MediaTime,
+    /// The file.
+    pub jpeg: Bytes,
+}
+
 /// What a channel shows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -193,6 +202,8 @@ pub struct ChannelStatus {
     pub behind_ms: u64,
     /// Pictures that were left out because this machine did not keep up.
     pub skipped_frames: u64,
+    /// The preset that the first rung is coded with since the machine did not keep up; nothing when it is as configured.
+    pub lowered_preset: Option<&'static str>,
     /// The newest revision of the state that the picture shows.
     pub drawn_rev: u64,
     /// Programme time, in milliseconds, of the first frame that shows it.
@@ -203,6 +214,8 @@ pub struct ChannelStatus {
     pub codes: Vec<CodeCheck>,
     /// Why segments are not kept on disk, when they should be.
     pub storage_problem: Option<String>,
+    /// Why the publisher on air is not passed on as it is, where that is offered.
+    pub clean_problem: Option<String>,
 }
 
 /// How far a push to a platform is.

@@ -6,14 +6,19 @@
 //! - [`grid`]: where parts and segments are cut, fixed for a channel's life
 //! - [`cmaf`]: ISO BMFF boxes
 //! - [`segmenter`]: units to parts, one per track
+//! - [`clean`]: a publisher's own units to parts, not coded again
 //! - [`window`]: which parts and segments are listed and which can still be fetched
 //! - [`playlist`], [`multivariant`]: the text
 //! - [`metadata`]: what is on air, for players
+//! - [`event`]: the same within the media
 //! - [`show`], [`vod`], [`movie`]: what is kept of a show, its playlists, and one file of it
+//! - [`storyboard`]: small pictures for scrubbing
 //! - [`codec`]: RFC 6381 strings
 
+pub mod clean;
 pub mod cmaf;
 pub mod codec;
+pub mod event;
 pub mod grid;
 pub mod metadata;
 pub mod movie;
@@ -21,6 +26,7 @@ pub mod multivariant;
 pub mod playlist;
 pub mod segmenter;
 pub mod show;
+pub mod storyboard;
 pub mod vod;
 pub mod window;
 
@@ -38,6 +44,9 @@ pub enum Error {
     /// A unit came before the configuration.
     #[error("a {0:?} unit came before its configuration")]
     NoConfiguration(crate::media::Kind),
+    /// Players of HLS do not know it.
+    #[error("{0} cannot be passed on: H.264 or HEVC is wanted")]
+    Unsuited(&'static str),
     /// The boxes cannot be written.
     #[error("a CMAF box cannot be written")]
     Boxes(#[from] mp4_atom::Error),

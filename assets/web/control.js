@@ -4,12 +4,13 @@ import { Connection } from "./connection.js";
 import { play } from "./player.js";
 import { openCard } from "./cards.js";
 import { openEditor } from "./editor.js";
+import { watchProgramme } from "./monitor.js";
 import { joinShows } from "./shows.js";
 import { drawKeys, drawPublishers, joinForms } from "./publishers.js";
 
 const $ = (id) => document.getElementById(id);
 const state = { products: {}, cards: {}, airings: [], channels: [], streamKeys: {}, sources: {}, templates: [], faults: [] };
-let connection, token, channel, player, digits = {}, clockOffsetMs = 0, isConnected = false;
+let connection, token, channel, monitor, player, digits = {}, clockOffsetMs = 0, isConnected = false;
 
 function start(password) {
   token = password;
@@ -78,19 +79,44 @@ async function signature(name) {
   return response.ok ? (await response.json()).prefix : "";
 }
 
+/** The picture as it is composed; who wants to hear it too gets what viewers get, seconds later. */
+function openMonitor() {
+  monitor?.end();
+  monitor = watchProgramme($("monitor"), channel, token, (isOn) => {
+    $("monitor-state").textContent = isOn ? "" : "No picture: trying again…";
+    $("monitor-state").hidden = isOn;
+  });
+  if ($("as-viewers").getAttribute("aria-pressed") === "true") openPlayer();
+}
+
 async function openPlayer() {
   const wanted = channel;
   const before = await signature(wanted);
   if (wanted !== channel) return;
-  player?.end();
+  closePlayer();
   player = play($("video"), `${before}/live/${channel}/index.m3u8`);
 }
+
+function closePlayer() {
+  player?.end();
+  player = undefined;
+  const again = $("video").cloneNode();
+  $("video").replaceWith(again);
+}
+
+$("as-viewers").addEventListener("click", () => {
+  const isWanted = $("as-viewers").getAttribute("aria-pressed") !== "true";
+  $("as-viewers").setAttribute("aria-pressed", isWanted);
+  $("video").hidden = !isWanted;
+  $("monitor").hidden = isWanted;
+  if (isWanted) openPlayer(); else closePlayer();
+});
 
 function chooseChannel() {
   const names = state.channels.map((c) => c.id);
   if (!names.includes(channel)) {
     channel = names.includes("main") ? "main" : names[0];
-    openPlayer();
+    openMonitor();
   }
   $("channel").hidden = names.length < 2;
   $("channel").replaceChildren(...names.map((name) => new Option(name, name, name === channel, name === channel)));
@@ -98,10 +124,7 @@ function chooseChannel() {
 
 $("channel").addEventListener("change", () => {
   channel = $("channel").value;
-  player?.end();
-  player = undefined;
-  $("video").replaceWith($("video").cloneNode());
-  openPlayer();
+  openMonitor();
   previews.clear();
   draw();
 });
@@ -214,7 +237,9 @@ function drawStatus() {
   const last = status.publisher.lastEnd && `Last publisher: ${status.publisher.lastEnd}`;
   const storage = status.storageProblem && `${status.storageProblem}. Viewers cannot go back far.`;
   $("publisher-detail").textContent = last || "";
-  const alarms = [late, skipped, storage].filter(Boolean).join(" ");
+  const lowered = status.loweredPreset && `The largest picture is coded with preset ${status.loweredPreset}, because this machine did not keep up.`;
+  const clean = status.cleanProblem && `The clean rendition shows a slate: ${status.cleanProblem}.`;
+  const alarms = [late, skipped, lowered, storage, clean].filter(Boolean).join(" ");
   if ($("alarms").textContent !== alarms) $("alarms").textContent = alarms;
   $("alarms").hidden = !alarms;
   drawPublishers(status, state.sources);

@@ -22,7 +22,9 @@ function playByHls(video, url, say) {
   let hls, wait = 500, isEnded = false;
   const open = () => {
     if (isEnded) return;
-    hls = new window.Hls({ lowLatencyMode: true, backBufferLength: 30, maxLiveSyncPlaybackRate: 1.1 });
+    // No backBufferLength: when hls.js (1.7.4) trims while a segment is half loaded, it forgets the loaded parts and
+    // stalls at the segment's end. The browser itself drops what is old when its buffer is full.
+    hls = new window.Hls({ lowLatencyMode: true, maxLiveSyncPlaybackRate: 1.1 });
     hls.on(window.Hls.Events.MANIFEST_PARSED, () => start(video));
     hls.on(window.Hls.Events.ERROR, (_, error) => {
       if (!error.fatal) return;

@@ -13,6 +13,8 @@ const folder = `${signature}/vod/${channel}/${encodeURIComponent(show)}/`;
 const past = clip ? `${folder}clips/${encodeURIComponent(clip)}/index.m3u8` : `${folder}index.m3u8`;
 document.title = show ? `Show: ${channel}` : `Live: ${channel}`;
 
+if (!show) video.poster = `${signature}/live/${channel}/poster.jpg`;
+
 const player = play(video, show ? past : `${signature}/live/${channel}/index.m3u8`, (text) => {
   $("message").textContent = text;
   $("message").hidden = !text;

@@ -4,33 +4,39 @@
 //! sticks is dropped and built anew while the programme's clock goes on.
 
 mod airings;
+mod clean;
 mod codes;
 mod encoding;
+mod pictures;
 mod pushing;
 mod shows;
 mod slates;
+mod status;
 mod switch;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Duration;
 
 use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use self::airings::{Audience, Events};
+use self::clean::{Around, Rendition};
 use self::encoding::{Encoding, SOUND};
 use self::pushing::Pusher;
+use self::status::Follow;
 use self::switch::Switch;
 use super::until;
 use crate::config::{self, Config};
+use crate::control::monitor::Feed;
 use crate::control::{Painter, Painting, Subject, View};
 use crate::director::DirectorHandle;
-use crate::ingest::admission::{Presence, Reception};
-use crate::media::{
-    AUDIO_HZ, CardProblem, ChannelStatus, CodeCheck, Kind, PublisherStatus, PushStatus, Role, SourceStatus,
-};
-use crate::overlay::board::{Board, Drawn};
+use crate::encode;
+use crate::encode::gallery::Gallery;
+use crate::ingest::admission::Reception;
+use crate::media::{AUDIO_HZ, ChannelStatus, Kind, PushStatus, SourceStatus};
+use crate::overlay::board::Board;
 use crate::overlay::content::Look;
 use crate::overlay::desk::{Desk, guides};
 use crate::overlay::raster;
@@ -39,10 +45,11 @@ use crate::package;
 use crate::package::grid::Grid;
 use crate::package::show;
 use crate::pipeline;
-use crate::program::{self, Mixer, Outlet, Programme, Progress};
+use crate::program::{self, Mixer, Outlet, Programme};
 use crate::serve::archive::Archive;
 use crate::serve::disk::{self, Disk};
 use crate::serve::live::{Live, Track};
+use crate::serve::pictures::Pictures;
 use crate::store::ChannelRun;
 use crate::time::{MediaTime, ProgramClock, WallTime};
 
@@ -50,8 +57,6 @@ use crate::time::{MediaTime, ProgramClock, WallTime};
 const PREROLL: u64 = 3;
 /// How recently somebody must have published for "be right back" after a restart: 30 minutes.
 const SHOW_GOES_ON_MS: i64 = 30 * 60 * 1000;
-/// The status is told at least this often.
-const STATUS_EVERY: Duration = Duration::from_secs(1);
 
 /// Why a channel cannot start or go on.
 #[derive(Debug, thiserror::Error)]
@@ -114,6 +119,12 @@ pub struct Channel {
     pub name: String,
     /// What viewers fetch.
     pub live: Arc<Live>,
+    /// Poster, thumbnail, storyboard.
+    pub pictures: Arc<Pictures>,
+    gallery: Arc<Gallery>,
+    /// The publisher's own picture, where that is offered.
+    pub clean: Option<Arc<Live>>,
+    audiences: Vec<Audience>,
     /// What producers see.
     pub status: watch::Receiver<ChannelStatus>,
     desk: Desk,
@@ -131,17 +142,24 @@ impl Channel {
     /// # Errors
     /// [`Error`].
     pub async fn start(parts: Parts, tasks: &TaskTracker) -> Result<Self, Error> {
-        let Parts { config, channel, clock, run, reception, source, director, studio, public_url, stop } =
+        let Parts { config, mut channel, clock, run, reception, source, director, studio, public_url, stop } =
             parts;
+        drop_what_cannot_be_coded(&mut channel, config.pipelines.as_deref());
         let grid = Grid::new(channel.canvas.rate, &config.hls);
         let slates = slates::load(&studio.raster, &config, channel.canvas)?;
         let storage = watch::Sender::new(None);
         let storage_told = storage.subscribe();
-        let live = open_live(&config, &channel, grid, &clock, run.restarts, storage)?;
+        let (live, disk) = open_live(&config, &channel, grid, &clock, run.restarts, storage)?;
+        let (gallery, pictures) = (Arc::<Gallery>::default(), Arc::new(Pictures::new(live.clone(), disk)));
+        tasks.spawn(until(stop.clone(), pictures::run(gallery.clone(), pictures.clone())));
         let board = Arc::new(Board::default());
+        let events = Arc::<Events>::default();
         let (marks, told_marks) = mpsc::channel(airings::MARKS);
         board.tell_marks(marks);
-        tasks.spawn(until(stop.clone(), airings::run(told_marks, clock.clone(), live.clone())));
+        let (clean, clean_problem) = Rendition::of(&channel, &clock, run.restarts);
+        let mut audiences = vec![Audience { live: live.clone(), events: events.clone() }];
+        audiences.extend(clean.as_ref().map(|clean| clean.audience.clone()));
+        tasks.spawn(until(stop.clone(), airings::run(told_marks, clock.clone(), audiences.clone())));
         let desk = new_desk(&config, &channel, &clock, &board, studio, public_url);
         tasks.spawn(until(stop.clone(), desk.clone().run(director.snapshots())));
 
@@ -155,14 +173,17 @@ impl Channel {
             channel: channel.clone(),
             grid,
             board: board.clone(),
+            gallery: gallery.clone(),
             outlet: outlet.clone(),
             live: live.clone(),
             director: director.clone(),
             key_frames: watch::Sender::new(None),
+            relief: watch::Sender::new(None),
+            events: events.clone(),
             fan: fan.clone(),
         };
         let (codes, codes_told) = watch::channel(Vec::new());
-        let key_frames = encoding.key_frames.subscribe();
+        let (key_frames, relief) = (encoding.key_frames.subscribe(), encoding.relief.subscribe());
         let checks = codes::run(key_frames, board.clone(), config.pipelines.clone(), codes);
         tasks.spawn(until(stop.clone(), checks));
         // Noted before anything is published: a crash right now must not make it again.
@@ -171,6 +192,9 @@ impl Channel {
         let encoder = encoding.build().await?;
         let was_live = run.last_live.is_some_and(|live| WallTime::now().0 - live.0 < SHOW_GOES_ON_MS);
         let switch_clock = clock.clone();
+        let clean_live = clean.as_ref().map(|clean| clean.audience.live.clone());
+        let around = Around::new(&config, &channel, &live, &slates, was_live);
+        let clean = clean.map(|clean| clean.start(around, &stop, tasks));
         let programme =
             Programme { clock, grid, mixer: mixer.clone(), outlet, slates, was_live, held_since: None };
         let progress = program::start(programme, &channel.name, first_segment)?;
@@ -180,14 +204,7 @@ impl Channel {
         let shows = shows::run(progress.clone(), grid, config.archive.gap_ms(), live.clone(), is_live);
         tasks.spawn(until(stop.clone(), shows));
 
-        let switch = Switch {
-            replacements: config.pipelines.clone(),
-            clock: switch_clock,
-            canvas: channel.canvas,
-            mixer,
-            rules: Switch::rules(&config.ingest),
-            stop: stop.clone(),
-        };
+        let switch = Switch::new(&config, channel.canvas, switch_clock, mixer, clean, &stop);
         tasks.spawn(until(stop.clone(), switch.run(reception.arrivals, tasks.clone())));
         let (status_tx, status) = watch::channel(ChannelStatus::default());
         let follow = Follow {
@@ -199,17 +216,25 @@ impl Channel {
             problems: desk.problems.subscribe(),
             codes: codes_told,
             storage: storage_told,
+            clean: clean_problem,
+            relief,
             pushes,
             live: live.clone(),
         };
         tasks.spawn(until(stop, follow.run()));
-        Ok(Self { name: channel.name, live, status, desk })
+        Ok(Self { name: channel.name, live, clean: clean_live, audiences, pictures, gallery, status, desk })
+    }
+
+    /// Begins to watch its picture.
+    pub fn watcher(&self) -> impl Fn() -> Feed + Send + Sync + use<> {
+        let gallery = self.gallery.clone();
+        move || Feed { pictures: gallery.small.subscribe(), watching: Box::new(gallery.watch()) }
     }
 
     /// Notes texts of producers for players.
     pub fn announcer(&self) -> Announce {
-        let (live, clock) = (self.live.clone(), self.desk.clock.clone());
-        Box::new(move |text| airings::announce(&live, clock.now(), text))
+        let (audiences, clock) = (self.audiences.clone(), self.desk.clock.clone());
+        Box::new(move |text| airings::announce(&audiences, clock.now(), text))
     }
 
     /// Draws this channel's cards for producers, with a code that leads nowhere.
@@ -227,6 +252,24 @@ impl Channel {
             Ok(Painting { png, problems: preview.problems })
         })
     }
+}
+
+/// Leaves out rungs that this machine has no encoder for; the first stays, and its absence is told by the start.
+fn drop_what_cannot_be_coded(channel: &mut config::Channel, replacements: Option<&Path>) {
+    let (name, mut n) = (channel.name.clone(), 0);
+    channel.rungs.retain(|rung| {
+        n += 1;
+        let can = n == 1 || encode::can(rung.coding, replacements);
+        if !can {
+            tracing::warn!(
+                channel = name,
+                "rung {} is left out: no encoder here makes {:?}",
+                rung.name,
+                rung.coding
+            );
+        }
+        can
+    });
 }
 
 /// Draws the channel's cards onto `board`.
@@ -293,17 +336,18 @@ fn open_live(
     clock: &ProgramClock,
     restarts: u64,
     problem: watch::Sender<Option<String>>,
-) -> Result<Arc<Live>, Error> {
+) -> Result<(Arc<Live>, Option<Disk>), Error> {
     let video = channel.rungs.iter().map(|rung| Track { name: rung.name.clone(), kind: Kind::Video });
     let tracks: Vec<Track> = video.chain([Track { name: SOUND.into(), kind: Kind::Audio }]).collect();
     let listed = config.hls.listed_segments();
     if config.hls.dvr_min == 0 {
-        return Ok(Arc::new(Live::new(grid, clock.epoch(), listed, restarts, tracks, None)));
+        return Ok((Arc::new(Live::new(grid, clock.epoch(), listed, restarts, tracks, None)), None));
     }
     let timescale = |kind| if kind == Kind::Audio { AUDIO_HZ } else { grid.rate().timescale() };
     let named = tracks.iter().map(|track| (track.name.clone(), timescale(track.kind))).collect();
     let folder = config.data_dir.join("hls").join(&channel.name);
-    let archive = config.archive.enabled.then(|| {
+    // A show of the publisher's own picture is not kept: it lies in memory only.
+    let archive = (config.archive.enabled && !channel.rungs.is_empty()).then(|| {
         let kept = |track: &Track| show::Track {
             name: track.name.clone(),
             kind: track.kind,
@@ -313,75 +357,12 @@ fn open_live(
         Archive::open(folder, config.archive.clone(), tracks.iter().map(kept).collect(), WallTime::now())
     });
     let (disk, writer) = Disk::open(&folder, named, &grid, archive)?;
-    let live = Arc::new(Live::new(grid, clock.epoch(), listed, restarts, tracks, Some(disk)));
+    let live = Arc::new(Live::new(grid, clock.epoch(), listed, restarts, tracks, Some(disk.clone())));
     let held = Arc::downgrade(&live);
     std::thread::Builder::new().name(format!("{} to disk", channel.name)).spawn(move || {
         writer.run(&held, |text| {
             problem.send_replace(text);
         });
     })?;
-    Ok(live)
-}
-
-/// Joins what is known of a channel into its status: at every change that matters, else once a second.
-struct Follow {
-    status: watch::Sender<ChannelStatus>,
-    presence: watch::Receiver<Presence>,
-    source: watch::Receiver<Option<SourceStatus>>,
-    progress: watch::Receiver<Progress>,
-    drawn: watch::Receiver<Drawn>,
-    problems: watch::Receiver<Vec<CardProblem>>,
-    codes: watch::Receiver<Vec<CodeCheck>>,
-    storage: watch::Receiver<Option<String>>,
-    pushes: watch::Receiver<Vec<PushStatus>>,
-    live: Arc<Live>,
-}
-
-impl Follow {
-    async fn run(mut self) {
-        let mut every = tokio::time::interval(STATUS_EVERY);
-        loop {
-            let now = *self.progress.borrow_and_update();
-            let shown = *self.drawn.borrow_and_update();
-            let (publisher, publishers) = ranked(self.presence.borrow_and_update().clone());
-            self.status.send_replace(ChannelStatus {
-                publisher,
-                publishers,
-                source: self.source.borrow_and_update().clone(),
-                pushes: self.pushes.borrow_and_update().clone(),
-                showing: now.showing,
-                programme_ms: now.frame.as_millis(),
-                programme_wall: self.live.wall_of(now.frame),
-                behind_ms: now.behind_ms,
-                skipped_frames: now.skipped_frames,
-                drawn_rev: shown.rev,
-                drawn_ms: shown.first_frame.as_millis(),
-                card_problems: self.problems.borrow_and_update().clone(),
-                codes: self.codes.borrow_and_update().clone(),
-                storage_problem: self.storage.borrow_and_update().clone(),
-            });
-            let has_ended = tokio::select! {
-                _ = every.tick() => false,
-                changed = self.presence.changed() => changed.is_err(),
-                changed = self.source.changed() => changed.is_err(),
-                changed = self.drawn.changed() => changed.is_err(),
-                changed = self.problems.changed() => changed.is_err(),
-                changed = self.codes.changed() => changed.is_err(),
-                Ok(()) = self.pushes.changed() => false, // without targets nobody tells
-                changed = self.progress.wait_for(|progress| progress.showing != now.showing) => changed.is_err(),
-            };
-            if has_ended {
-                return;
-            }
-        }
-    }
-}
-
-/// Who is on air or would be, and everybody, the best rank first.
-fn ranked(presence: Presence) -> (PublisherStatus, Vec<PublisherStatus>) {
-    let mut publishers: Vec<PublisherStatus> = presence.publishers.into_values().collect();
-    publishers.sort_by_key(|one| (one.rank, std::cmp::Reverse(one.id)));
-    let on_air = publishers.iter().find(|one| one.role == Role::OnAir).or(publishers.first()).cloned();
-    let nobody = || PublisherStatus { last_end: presence.last_end, ..PublisherStatus::default() };
-    (on_air.unwrap_or_else(nobody), publishers)
+    Ok((live, Some(disk)))
 }

@@ -19,6 +19,8 @@ use crate::control::Publish;
 pub struct Endpoints {
     /// HTTP, as bound.
     pub http: SocketAddr,
+    /// HTTPS, as bound, if it is on.
+    pub https: Option<SocketAddr>,
     /// RTMP, as bound.
     pub rtmp: SocketAddr,
     /// RTMPS, as bound, if it is on.
@@ -37,17 +39,28 @@ pub struct Endpoints {
 
 impl Endpoints {
     /// From the sockets as bound: port 0 has become a number. SRT is bound later: see [`Self::with_srt`].
-    pub fn new(config: &Config, http: &TcpListener, listeners: &Listeners) -> Self {
+    pub fn new(
+        config: &Config,
+        http: &TcpListener,
+        https: Option<&TcpListener>,
+        listeners: &Listeners,
+    ) -> Self {
         let bound = |listener: &TcpListener, asked| listener.local_addr().unwrap_or(asked);
         let (http, rtmp) = (bound(http, config.http), bound(&listeners.rtmp, config.rtmp));
         let rtmps = listeners.rtmps.as_ref().and_then(|listener| listener.local_addr().ok());
         let outside = |address: SocketAddr| SocketAddr::new(reachable(address.ip()), address.port());
-        let public_url = config.public_url.clone().unwrap_or_else(|| format!("http://{}", outside(http)));
+        let https = https.and_then(|listener| listener.local_addr().ok());
+        let named = config.acme.as_ref().zip(https).map(|(acme, https)| match https.port() {
+            443 => format!("https://{}", acme.domains[0]),
+            port => format!("https://{}:{port}", acme.domains[0]),
+        });
+        let public_url = config.public_url.clone().or(named);
+        let public_url = public_url.unwrap_or_else(|| format!("http://{}", outside(http)));
         let rtmp_url = format!("rtmp://{}/live", outside(rtmp));
         let rtmps_url = rtmps.map(|address| format!("rtmps://{}/live", outside(address)));
         let srt = config.srt.address;
         let srt_url = format!("srt://{}", outside(srt));
-        Self { http, rtmp, rtmps, srt, public_url, rtmp_url, rtmps_url, srt_url }
+        Self { http, https, rtmp, rtmps, srt, public_url, rtmp_url, rtmps_url, srt_url }
     }
 
     /// With SRT's address as bound.

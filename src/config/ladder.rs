@@ -29,6 +29,19 @@ pub struct Rung {
     pub canvas: Canvas,
     /// Its bit rate.
     pub kbps: u32,
+    /// How it is coded.
+    pub coding: Coding,
+}
+
+/// How a rung is coded.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Coding {
+    /// For every player.
+    #[default]
+    H264,
+    /// The same picture in fewer bits, for players that know it.
+    Hevc,
 }
 
 /// As the file says it.
@@ -38,6 +51,8 @@ pub(super) struct RungFile {
     height: u32,
     width: Option<u32>,
     kbps: u32,
+    #[serde(default)]
+    codec: Coding,
 }
 
 /// The rungs of a channel, the canvas itself first. Without a list the usual ones; an empty list is the canvas alone.
@@ -47,7 +62,7 @@ pub(super) fn rungs(
     below: Option<Vec<RungFile>>,
     channel: &str,
 ) -> Result<Vec<Rung>, Error> {
-    let mut rungs = vec![Rung { name: "video".into(), canvas, kbps }];
+    let mut rungs = vec![Rung { name: "video".into(), canvas, kbps, coding: Coding::H264 }];
     match below {
         None => rungs.extend(usual(canvas, kbps)),
         Some(files) => {
@@ -74,7 +89,7 @@ fn usual(canvas: Canvas, kbps: u32) -> Vec<Rung> {
             let longer = of_shape(canvas, shorter);
             let (width, height) =
                 if canvas.height > canvas.width { (shorter, longer) } else { (longer, shorter) };
-            found.push(rung(Canvas { width, height, ..canvas }, kbps));
+            found.push(rung(Canvas { width, height, ..canvas }, kbps, Coding::H264));
             (pixels, last_kbps) = (own, kbps);
         }
     }
@@ -87,8 +102,10 @@ fn of_shape(canvas: Canvas, shorter: u32) -> u32 {
     (f64::from(shorter * long) / f64::from(short) / 2.0).round() as u32 * 2
 }
 
-fn rung(canvas: Canvas, kbps: u32) -> Rung {
-    Rung { name: format!("video-{}", canvas.width.min(canvas.height)), canvas, kbps }
+fn rung(canvas: Canvas, kbps: u32, coding: Coding) -> Rung {
+    let name = format!("video-{}", canvas.width.min(canvas.height));
+    let name = if coding == Coding::Hevc { name + "-hevc" } else { name };
+    Rung { name, canvas, kbps, coding }
 }
 
 fn read(canvas: Canvas, file: &RungFile, channel: &str) -> Result<Rung, Error> {
@@ -108,7 +125,7 @@ fn read(canvas: Canvas, file: &RungFile, channel: &str) -> Result<Rung, Error> {
     if !(50..=50_000).contains(&file.kbps) {
         return Err(bad("kbps", file.kbps, "50 to 50000"));
     }
-    Ok(rung(Canvas { width, height: file.height, ..canvas }, file.kbps))
+    Ok(rung(Canvas { width, height: file.height, ..canvas }, file.kbps, file.codec))
 }
 
 #[cfg(test)]
@@ -135,11 +152,11 @@ mod tests {
     fn a_rung_of_no_sense_is_refused_by_name() {
         let canvas = Canvas { width: 1280, height: 720, rate: FrameRate { num: 30, den: 1 } };
         for (height, kbps, key) in [(1080, 500, "height"), (361, 500, "height"), (360, 1, "kbps")] {
-            let file = RungFile { height, width: None, kbps };
+            let file = RungFile { height, width: None, kbps, codec: Coding::H264 };
             let error = rungs(canvas, 3000, Some(vec![file]), "shop").unwrap_err().to_string();
             assert!(error.contains(&format!("channels.shop.rungs.{key}")), "{error}");
         }
-        let twice = RungFile { height: 360, width: None, kbps: 500 };
+        let twice = RungFile { height: 360, width: None, kbps: 500, codec: Coding::H264 };
         assert!(rungs(canvas, 3000, Some(vec![twice.clone(), twice]), "shop").is_err());
     }
 }

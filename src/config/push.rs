@@ -2,7 +2,7 @@
 
 use serde::Deserialize;
 
-use super::Error;
+use super::{Coding, Error};
 
 /// Platforms with one address for everybody; others give an address with each show.
 const PLATFORMS: [(&str, &str); 3] = [
@@ -114,8 +114,12 @@ pub(super) fn read(
     if !is_text(&url) || key.as_deref().is_some_and(|key| !is_text(key)) {
         return Err(bad("url", "(hidden)", "no spaces, here and in the key"));
     }
-    if let Some(rung) = file.rung.as_ref().filter(|rung| !rungs.iter().any(|known| known.name == **rung)) {
-        return Err(bad("rung", rung, "a rung of the channel, such as \"video-432\""));
+    if let Some(rung) = file
+        .rung
+        .as_ref()
+        .filter(|rung| !rungs.iter().any(|known| known.name == **rung && known.coding == Coding::H264))
+    {
+        return Err(bad("rung", rung, "a rung of the channel in H.264, such as \"video-432\""));
     }
     let (protocol, shown) = address(&url, key.as_deref()).ok_or_else(|| {
         bad("url", "(hidden)", "such as rtmp://server/app, rtmps://… or srt://server:port, with a key")

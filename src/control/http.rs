@@ -14,7 +14,7 @@ use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
 use super::error::{Error, Kind};
-use super::{Doors, Subject, View, announce, links, message, metrics, perform, shows, socket};
+use super::{Doors, Subject, View, announce, links, message, metrics, monitor, perform, shows, socket};
 use crate::id;
 use crate::state::{Card, Command, money};
 use crate::store::pictures;
@@ -64,6 +64,8 @@ pub fn router(doors: Doors) -> Router {
         .layer(middleware::from_fn_with_state(doors.clone(), authorised));
     Router::new()
         .nest("/api/v1", api)
+        // A browser can set no header on a WebSocket: it asks for the token itself.
+        .route("/api/v1/channels/{channel}/monitor", get(monitor::upgrade))
         .route("/ws", get(socket::upgrade))
         .route("/healthz", get(|| async { "ok" }))
         .route("/readyz", get(ready))

@@ -37,11 +37,14 @@ pub enum Error {
     Make(#[from] rcgen::Error),
 }
 
-/// An acceptor with the owner's certificate chain and key, both PEM.
+/// A certificate chain and its key, both PEM.
 ///
 /// # Errors
 /// [`Error`], naming the file.
-pub fn acceptor(certificate: &Path, key: &Path) -> Result<TlsAcceptor, Error> {
+pub fn read(
+    certificate: &Path,
+    key: &Path,
+) -> Result<(Vec<CertificateDer<'static>>, PrivateKeyDer<'static>), Error> {
     let read = |path: &Path| std::fs::read(path).map_err(|source| Error::File { path: path.into(), source });
     let content = |path: &Path, what| {
         let path = path.to_owned();
@@ -56,6 +59,15 @@ pub fn acceptor(certificate: &Path, key: &Path) -> Result<TlsAcceptor, Error> {
     }
     let key = PrivateKeyDer::from_pem_slice(&read(key)?)
         .map_err(|error| content(key, "private key")(error.to_string()))?;
+    Ok((chain, key))
+}
+
+/// An acceptor with the owner's certificate chain and key, both PEM.
+///
+/// # Errors
+/// [`Error`], naming the file.
+pub fn acceptor(certificate: &Path, key: &Path) -> Result<TlsAcceptor, Error> {
+    let (chain, key) = read(certificate, key)?;
     let provider = Arc::new(tokio_rustls::rustls::crypto::ring::default_provider());
     let config = ServerConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()

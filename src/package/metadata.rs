@@ -54,6 +54,18 @@ impl DateRange {
         if tag.len() > MOST_BYTES { self.written(SHORTENED.1) } else { tag }
     }
 
+    /// Its attributes, no longer than a tag may be.
+    pub(super) fn shortened(&self) -> Attributes {
+        let is_long = self.written(usize::MAX).len() > MOST_BYTES;
+        let short = |name: &String, value: &Value| match value {
+            Value::Text(text) if is_long && name == SHORTENED.0 => {
+                Value::Text(text.chars().take(SHORTENED.1).collect())
+            }
+            value => value.clone(),
+        };
+        self.attributes.iter().map(|(name, value)| (name.clone(), short(name, value))).collect()
+    }
+
     fn written(&self, most: usize) -> String {
         let mut tag = format!(
             "#EXT-X-DATERANGE:ID=\"{}\",CLASS=\"{}\",START-DATE=\"{}\"",
@@ -109,6 +121,7 @@ impl Ranges {
 
     /// From `at` on, `subject` is as `attributes` say. What was said of it before ends there. Its id has its start in
     /// it: a subject whose ranges are forgotten, as after a restart, may come again.
+    /// The new range, or nothing when it was so before.
     pub fn begin(
         &mut self,
         subject: &str,
@@ -116,16 +129,18 @@ impl Ranges {
         attributes: Attributes,
         at: WallTime,
         now: MediaTime,
-    ) {
+    ) -> Option<DateRange> {
         let id = format!("{subject}.{}", at.0);
         let mut open = self.listed.iter().map(|listed| &listed.range);
         if open.any(|range| range.subject == subject && range.end.is_none() && range.attributes == attributes)
         {
-            return;
+            return None;
         }
         self.end(|range| range.subject == subject, at, now);
         let (subject, class) = (subject.to_owned(), class.to_owned());
-        self.put(DateRange { id, subject, class, start: at, end: None, attributes }, now);
+        let range = DateRange { id, subject, class, start: at, end: None, attributes };
+        self.put(range.clone(), now);
+        Some(range)
     }
 
     /// Adds a range at `now`.
@@ -137,13 +152,16 @@ impl Ranges {
         }
     }
 
-    /// Ends the open ranges that `ends` names.
-    pub fn end(&mut self, ends: impl Fn(&DateRange) -> bool, at: WallTime, now: MediaTime) {
+    /// Ends the open ranges that `ends` names; those.
+    pub fn end(&mut self, ends: impl Fn(&DateRange) -> bool, at: WallTime, now: MediaTime) -> Vec<DateRange> {
+        let mut ended = Vec::new();
         for listed in &mut self.listed {
             if listed.range.end.is_none() && ends(&listed.range) {
                 (listed.range.end, listed.changed) = (Some(at.max(listed.range.start)), now);
+                ended.push(listed.range.clone());
             }
         }
+        ended
     }
 
     /// Forgets what was over before `first`, the start of the first listed segment; and what was removed longer ago

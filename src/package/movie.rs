@@ -329,10 +329,15 @@ mod tests {
     use crate::package::cmaf::{self, Sample};
 
     fn segment(tick: u64, samples: u64, duration: u32) -> Vec<u8> {
-        let sample = |n: u64| Sample { duration, is_keyframe: n == 0, data: Bytes::from(vec![n as u8; 10]) };
+        let sample = |n: u64| Sample {
+            duration,
+            offset: 0,
+            is_keyframe: n == 0,
+            data: Bytes::from(vec![n as u8; 10]),
+        };
         let all: Vec<Sample> = (0..samples).map(sample).collect();
-        let mut bytes = cmaf::chunk(1, tick, &all[..1], true).unwrap();
-        bytes.extend(cmaf::chunk(2, tick + u64::from(duration), &all[1..], false).unwrap());
+        let mut bytes = cmaf::chunk(1, tick, &all[..1], true, &[]).unwrap();
+        bytes.extend(cmaf::chunk(2, tick + u64::from(duration), &all[1..], false, &[]).unwrap());
         bytes
     }
 

@@ -5,7 +5,7 @@
 
 use std::fmt::Write;
 
-use super::playlist;
+use super::{clean, playlist};
 use crate::media::Canvas;
 
 /// Boxes add under 1 %.
@@ -80,14 +80,31 @@ pub struct Sound {
     pub rate: Rate,
 }
 
-/// The text: rungs in the order given, then the sound alone, for networks that carry no more (A 9.21).
-pub fn text(rungs: &[Rung], sound: &Sound) -> String {
+/// The text: rungs in the order given, then the sound alone, for networks that carry no more (A 9.21), unless `is_whole`
+/// is false: VLC 3 takes the sound alone for all the sound there is, plays one segment of it and is silent from then on.
+pub fn text(rungs: &[Rung], sound: &Sound, is_whole: bool) -> String {
     let mut out = String::from("#EXTM3U\n#EXT-X-VERSION:6\n#EXT-X-INDEPENDENT-SEGMENTS\n");
-    write(&mut out, rungs, sound).expect("writing to a string does not fail");
+    write(&mut out, rungs, sound, is_whole).expect("writing to a string does not fail");
     out
 }
 
-fn write(out: &mut String, rungs: &[Rung], sound: &Sound) -> std::fmt::Result {
+/// The text for a publisher's own picture and sound in one track file, `uri`.
+pub fn clean(uri: &str, header: &clean::Header, rate: &Rate, frame_rate: f64) -> String {
+    let (width, height) = header.size;
+    let mut out = format!(
+        "#EXTM3U\n#EXT-X-VERSION:6\n#EXT-X-STREAM-INF:BANDWIDTH={:.0},AVERAGE-BANDWIDTH={:.0},CODECS=\"{}\",\
+         RESOLUTION={width}x{height}",
+        rate.peak(PEAK).ceil(),
+        rate.average().ceil(),
+        header.codecs
+    );
+    if frame_rate > 0.0 {
+        let _ = write!(out, ",FRAME-RATE={frame_rate:.3}");
+    }
+    out + ",CLOSED-CAPTIONS=NONE\n" + uri + "\n"
+}
+
+fn write(out: &mut String, rungs: &[Rung], sound: &Sound, is_whole: bool) -> std::fmt::Result {
     writeln!(
         out,
         "#EXT-X-MEDIA:TYPE=AUDIO,GROUP-ID=\"audio\",NAME=\"Programme\",DEFAULT=YES,AUTOSELECT=YES,\
@@ -108,14 +125,16 @@ fn write(out: &mut String, rungs: &[Rung], sound: &Sound) -> std::fmt::Result {
             playlist::file(&rung.name),
         )?;
     }
-    writeln!(
-        out,
-        "#EXT-X-STREAM-INF:BANDWIDTH={:.0},AVERAGE-BANDWIDTH={:.0},CODECS=\"{}\",AUDIO=\"audio\"\n{}",
-        sound.rate.peak(SOUND_PEAK).ceil(),
-        sound.rate.average().ceil(),
-        sound.codec,
-        playlist::file(&sound.name),
-    )?;
+    if is_whole {
+        writeln!(
+            out,
+            "#EXT-X-STREAM-INF:BANDWIDTH={:.0},AVERAGE-BANDWIDTH={:.0},CODECS=\"{}\",AUDIO=\"audio\"\n{}",
+            sound.rate.peak(SOUND_PEAK).ceil(),
+            sound.rate.average().ceil(),
+            sound.codec,
+            playlist::file(&sound.name),
+        )?;
+    }
     for rung in rungs {
         let Canvas { width, height, .. } = rung.canvas;
         // A key frame may be as large as half of its segment, and players fetch them one after the other.
@@ -149,7 +168,9 @@ mod tests {
     #[test]
     fn every_rung_the_sound_and_the_key_frames_are_named() {
         let (rungs, sound) = rungs();
-        let text = text(&rungs, &sound);
+        let text = super::text(&rungs, &sound, true);
+        let lines = super::text(&rungs, &sound, false);
+        assert!(!lines.contains("\naudio.m3u8") && lines.contains("URI=\"audio.m3u8\""), "{lines}");
         assert!(text.contains("RESOLUTION=768x432,FRAME-RATE=30.000"), "{text}");
         assert!(text.contains("CODECS=\"mp4a.40.2\",AUDIO=\"audio\"\naudio.m3u8"), "{text}");
         assert_eq!(text.matches("#EXT-X-I-FRAME-STREAM-INF").count(), 2);

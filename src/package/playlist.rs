@@ -22,6 +22,8 @@ pub struct Media<'a> {
     pub others: &'a [(String, Edge)],
     /// Timed metadata.
     pub ranges: &'a Ranges,
+    /// Whether every segment starts with a key frame.
+    pub is_independent: bool,
 }
 
 /// How much of a playlist is written.
@@ -35,6 +37,9 @@ pub enum Extent {
     DeltaOfRanges,
 }
 
+/// Strict readers (hls-parser) take `EXT-X-GAP` from 8 on, though the draft names no number for it; and a version that came
+/// and went with the gaps would be a constant that changes.
+const VERSION: u32 = 8;
 /// Segments whose parts are listed, the one in progress included.
 const PARTS_LISTED: u64 = 3;
 
@@ -93,11 +98,11 @@ fn skipped(window: &Window, media: &Media) -> usize {
 fn write_media(out: &mut String, window: &Window, media: &Media, extent: Extent) -> std::fmt::Result {
     let skipped = if extent == Extent::Full { 0 } else { skipped(window, media) };
     let version = match extent {
-        _ if skipped == 0 => 6,
+        _ if skipped == 0 => VERSION,
         Extent::DeltaOfRanges => 10,
         _ => 9,
     };
-    write_head(out, window, media.grid, version)?;
+    write_head(out, window, media, version)?;
     writeln!(out, "#EXT-X-PART-INF:PART-TARGET={:.5}", media.grid.part_target())?;
     write_sequences(out, window)?;
     let is_v2 = skipped > 0 && extent == Extent::DeltaOfRanges;
@@ -128,12 +133,16 @@ fn write_media(out: &mut String, window: &Window, media: &Media, extent: Extent)
 }
 
 /// The same in every rendition (6.2.4), but for the version.
-fn write_head(out: &mut String, window: &Window, grid: &Grid, version: u32) -> std::fmt::Result {
+fn write_head(out: &mut String, window: &Window, media: &Media, version: u32) -> std::fmt::Result {
+    let grid = media.grid;
     let target = grid.target_duration();
     // Apple wants at least three parts (A 14.3); rounded up, or a rounded 3 would be less than 3.
     let part_hold_back = (grid.part_target() * 3.0 * 1000.0).ceil() / 1000.0;
     debug_assert!(window.listed().len() > 0);
-    writeln!(out, "#EXTM3U\n#EXT-X-VERSION:{version}\n#EXT-X-INDEPENDENT-SEGMENTS")?;
+    writeln!(out, "#EXTM3U\n#EXT-X-VERSION:{version}")?;
+    if media.is_independent {
+        writeln!(out, "#EXT-X-INDEPENDENT-SEGMENTS")?;
+    }
     writeln!(out, "#EXT-X-TARGETDURATION:{target}")?;
     writeln!(
         out,
@@ -234,7 +243,7 @@ pub fn key_frames(window: &Window, media: &Media) -> String {
 }
 
 fn write_key_frames(out: &mut String, window: &Window, media: &Media) -> std::fmt::Result {
-    write_head(out, window, media.grid, 6)?;
+    write_head(out, window, media, VERSION)?;
     writeln!(out, "#EXT-X-I-FRAMES-ONLY")?;
     write_sequences(out, window)?;
     let mut init = "";

@@ -7,13 +7,19 @@
 //! A picture left out is no hole: the one before stands until the next, which is how it is shown. A part with no
 //! picture at its start is one, and is never made.
 
+use std::collections::VecDeque;
+
 use bytes::Bytes;
 
 use super::Error;
 use super::cmaf::{self, Sample};
+use super::event::Event;
 use super::grid::{AAC_BLOCK, Grid};
 use crate::media::{AUDIO_HZ, AccessUnit, Kind};
 use crate::time::MediaTime;
+
+/// Events that wait for their part; the oldest goes when there are more.
+const MOST_EVENTS: usize = 64;
 
 /// A finished part.
 #[derive(Debug, Clone)]
@@ -58,12 +64,37 @@ pub struct Segmenter {
     first_tick: u64,
     /// Segment and part of the pending samples.
     place: (u64, u32),
+    events: VecDeque<Event>,
 }
 
 impl Segmenter {
     /// A segmenter for the track `kind`.
     pub fn new(kind: Kind, grid: Grid) -> Self {
-        Self { kind, grid, sequence: 0, samples: Vec::new(), first_tick: 0, place: (0, 0) }
+        Self {
+            kind,
+            grid,
+            sequence: 0,
+            samples: Vec::new(),
+            first_tick: 0,
+            place: (0, 0),
+            events: VecDeque::new(),
+        }
+    }
+
+    /// Puts an event into the part of its time; one that comes too late for that, into the next.
+    pub fn announce(&mut self, event: Event) {
+        if self.events.len() == MOST_EVENTS {
+            self.events.pop_front();
+        }
+        self.events.push_back(event);
+    }
+
+    /// The events of the pending part.
+    fn due(&mut self) -> Vec<Event> {
+        let end = MediaTime::from_ticks(self.end_tick(), self.timescale());
+        let (due, later): (Vec<_>, Vec<_>) = self.events.drain(..).partition(|event| event.at < end);
+        self.events = later.into();
+        due
     }
 
     fn timescale(&self) -> u32 {
@@ -100,7 +131,12 @@ impl Segmenter {
         if self.samples.is_empty() {
             (self.place, self.first_tick) = (place, tick);
         }
-        self.samples.push(Sample { duration, is_keyframe: unit.is_keyframe, data: unit.data.clone() });
+        self.samples.push(Sample {
+            duration,
+            offset: 0,
+            is_keyframe: unit.is_keyframe,
+            data: unit.data.clone(),
+        });
         let next = self.place_of(tick + u64::from(duration));
         if next != self.place {
             done.push(self.close(next.0 != self.place.0 && self.is_last_part())?);
@@ -149,9 +185,10 @@ impl Segmenter {
     }
 
     fn close(&mut self, is_last: bool) -> Result<Part, Error> {
+        let events = self.due();
         let samples = std::mem::take(&mut self.samples);
         let (segment, index) = self.place;
-        let (data, key_bytes) = self.chunks(&samples)?;
+        let (data, key_bytes) = self.chunks(&samples, &events)?;
         Ok(Part {
             kind: self.kind,
             segment,
@@ -168,15 +205,15 @@ impl Segmenter {
 
     /// A segment's first picture is a chunk of its own, so that it can be fetched and shown alone; what follows in its
     /// part is another. Returns the length of the first, too.
-    fn chunks(&mut self, samples: &[Sample]) -> Result<(Bytes, u32), Error> {
+    fn chunks(&mut self, samples: &[Sample], events: &[Event]) -> Result<(Bytes, u32), Error> {
         let is_first = self.place.1 == 0;
         let alone = if is_first && self.kind == Kind::Video { 1 } else { samples.len() };
         let (first, rest) = samples.split_at(alone);
-        let mut data = cmaf::chunk(self.next_sequence(), self.first_tick, first, is_first)?;
+        let mut data = cmaf::chunk(self.next_sequence(), self.first_tick, first, is_first, events)?;
         let key_bytes = data.len() as u32;
         if !rest.is_empty() {
             let tick = self.first_tick + u64::from(samples[0].duration);
-            data.extend_from_slice(&cmaf::chunk(self.next_sequence(), tick, rest, false)?);
+            data.extend_from_slice(&cmaf::chunk(self.next_sequence(), tick, rest, false, &[])?);
         }
         Ok((data.into(), key_bytes))
     }

@@ -123,7 +123,7 @@ pub fn chapters_vtt(chapters: &[Chapter], segments: &[Kept]) -> String {
     text
 }
 
-fn stamp(seconds: f64) -> String {
+pub(super) fn stamp(seconds: f64) -> String {
     let ms = (seconds * 1000.0).round() as u64;
     format!("{:02}:{:02}:{:02}.{:03}", ms / 3_600_000, ms / 60_000 % 60, ms / 1000 % 60, ms % 1000)
 }

@@ -131,7 +131,9 @@ pub struct Window {
     segments: VecDeque<Segment>,
     listed: usize,
     discontinuities: u64,
-    is_first_pending: bool,
+    /// Discontinuities up to the start of this run.
+    before_run: u64,
+    is_break_pending: bool,
     /// Stored ones that have left, not told yet.
     gone: Vec<Segment>,
 }
@@ -147,7 +149,8 @@ impl Window {
             segments: VecDeque::new(),
             listed,
             discontinuities,
-            is_first_pending: true,
+            before_run: discontinuities,
+            is_break_pending: true,
             gone: Vec::new(),
         }
     }
@@ -170,7 +173,7 @@ impl Window {
             Some(segment) if segment.number == part.segment => segment.add(part),
             _ => {
                 self.fill_gap(part.segment);
-                let is_discontinuous = std::mem::take(&mut self.is_first_pending) && self.discontinuities > 0;
+                let is_discontinuous = std::mem::take(&mut self.is_break_pending) && self.discontinuities > 0;
                 let mut segment = Segment {
                     start: part.start,
                     wall: WallTime(self.epoch.0 + part.start.as_millis() as i64),
@@ -186,6 +189,19 @@ impl Window {
             }
         }
         self.trim();
+    }
+
+    /// The next part begins something else: other tracks, another coding, another clock.
+    pub fn break_here(&mut self) {
+        if !self.segments.is_empty() && !self.is_break_pending {
+            (self.discontinuities, self.is_break_pending) = (self.discontinuities + 1, true);
+        }
+    }
+
+    /// Parts of the newest whole segment, as far as they are known.
+    pub fn newest_parts(&self) -> Option<u32> {
+        let mut whole = self.segments.iter().rev().filter(|segment| segment.is_complete);
+        whole.next().and_then(|segment| segment.parts.last()).map(|part| part.index + 1)
     }
 
     /// The whole segment `number` lies on disk. Returns those that were stored and have left for good since.
@@ -270,8 +286,9 @@ impl Window {
 
     /// Whether a whole segment of this run is there, so that a player that knows nothing of parts can start.
     pub fn has_whole_segment(&self) -> bool {
-        let own = |s: &Segment| s.is_complete && !s.is_gap() && s.discontinuities == self.discontinuities;
-        !self.is_first_pending && self.segments.iter().rev().take(RECENT).any(own)
+        let own = |s: &Segment| s.is_complete && !s.is_gap() && s.discontinuities >= self.before_run;
+        let is_begun = !self.is_break_pending || self.discontinuities > self.before_run;
+        is_begun && self.segments.iter().rev().take(RECENT).any(own)
     }
 
     /// The segment `number`, if it is known.

@@ -7,8 +7,9 @@ use std::collections::HashMap;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use axum::extract::{ConnectInfo, Request, State};
-use axum::http::{StatusCode, Uri, header};
+use axum::body::Body;
+use axum::extract::{ConnectInfo, State};
+use axum::http::{Extensions, Request, StatusCode, Uri, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use base64::Engine;
@@ -30,7 +31,7 @@ pub struct Access {
     signer: Option<usize>,
     most: usize,
     proxies: Arc<[IpAddr]>,
-    present: Arc<Mutex<HashMap<IpAddr, usize>>>,
+    present: Count,
 }
 
 /// How a signed address was judged, for the guard behind the routes.
@@ -67,7 +68,7 @@ impl Access {
     }
 
     /// Takes the signature out of an address, and keeps what it is worth with the request. To be run before routing.
-    pub fn read(&self, mut request: Request) -> Request {
+    pub fn read<B>(&self, mut request: Request<B>) -> Request<B> {
         let Some(rest) = request.uri().path().strip_prefix(PREFIX) else { return request };
         let Some((token, path)) = rest.split_once('/') else { return request };
         let verdict = self.judge(token, path, WallTime::now());
@@ -114,7 +115,7 @@ impl Access {
             }
             *count += 1;
         }
-        Some(Present { access: self.clone(), address: counted })
+        Some(Present(counted.map(|address| (self.present.clone(), address))))
     }
 }
 
@@ -122,44 +123,68 @@ fn signed(seconds: i64, key: &str, scope: &str) -> String {
     format!("{seconds}.{key}.{scope}")
 }
 
-/// A request on its way.
-struct Present {
-    access: Access,
-    address: Option<IpAddr>,
-}
+/// A request on its way, where those are counted.
+#[derive(Debug)]
+pub(super) struct Present(Option<(Count, IpAddr)>);
+
+/// Requests of each address.
+type Count = Arc<Mutex<HashMap<IpAddr, usize>>>;
 
 impl Drop for Present {
     fn drop(&mut self) {
-        let Some(address) = self.address else { return };
-        let mut present = self.access.present.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(count) = present.get_mut(&address) {
+        let Some((present, address)) = &self.0 else { return };
+        let mut present = present.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(count) = present.get_mut(address) {
             *count -= 1;
             if *count == 0 {
-                present.remove(&address);
+                present.remove(address);
             }
         }
     }
 }
 
-/// Lets through who may watch, as long as its address does not ask too much at once.
-pub async fn guard(State(access): State<Access>, request: Request, next: Next) -> Response {
-    let refused = |status: StatusCode, text: &'static str| {
-        let head = [(header::CACHE_CONTROL, "no-store"), (header::RETRY_AFTER, "1")];
-        (status, head, text).into_response()
-    };
-    if !access.keys.is_empty() {
-        match request.extensions().get::<Verdict>() {
-            Some(Verdict::Admitted) => {}
-            Some(Verdict::Expired) => return refused(StatusCode::FORBIDDEN, "this address has expired"),
-            Some(Verdict::Wrong) => return refused(StatusCode::FORBIDDEN, "this signature is not right"),
-            None => return refused(StatusCode::FORBIDDEN, "a signed address is wanted"),
+impl Access {
+    /// Lets through who may watch, as long as its address does not ask too much at once: as long as the answer is kept, it
+    /// counts.
+    ///
+    /// # Errors
+    /// The answer to who may not.
+    #[allow(clippy::result_large_err)] // both are answers
+    pub(super) fn admit(
+        &self,
+        extensions: &Extensions,
+        address: Option<IpAddr>,
+    ) -> Result<Present, Response> {
+        let refused = |status: StatusCode, text: &'static str| {
+            let head = [(header::CACHE_CONTROL, "no-store"), (header::RETRY_AFTER, "1")];
+            (status, head, text).into_response()
+        };
+        if !self.keys.is_empty() {
+            match extensions.get::<Verdict>() {
+                Some(Verdict::Admitted) => {}
+                Some(Verdict::Expired) => {
+                    return Err(refused(StatusCode::FORBIDDEN, "this address has expired"));
+                }
+                Some(Verdict::Wrong) => {
+                    return Err(refused(StatusCode::FORBIDDEN, "this signature is not right"));
+                }
+                None => return Err(refused(StatusCode::FORBIDDEN, "a signed address is wanted")),
+            }
         }
+        self.enter(address).ok_or_else(|| {
+            refused(StatusCode::TOO_MANY_REQUESTS, "too many requests of this address at once")
+        })
     }
+}
+
+/// [`Access::admit`] as a layer.
+pub async fn guard(State(access): State<Access>, request: Request<Body>, next: Next) -> Response {
     let address = request.extensions().get::<ConnectInfo<SocketAddr>>().map(|info| info.0.ip());
-    let Some(_present) = access.enter(address) else {
-        return refused(StatusCode::TOO_MANY_REQUESTS, "too many requests of this address at once");
-    };
-    next.run(request).await
+    let admitted = access.admit(request.extensions(), address);
+    match admitted {
+        Ok(_present) => next.run(request).await,
+        Err(refusal) => refusal,
+    }
 }
 
 #[cfg(test)]

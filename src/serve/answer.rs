@@ -5,7 +5,7 @@
 
 use axum::body::Body;
 use axum::http::response::Builder;
-use axum::http::{HeaderMap, StatusCode, header};
+use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 use futures_util::stream;
@@ -13,37 +13,65 @@ use tokio::io::{AsyncReadExt, AsyncSeekExt};
 use tokio_util::io::ReaderStream;
 
 use super::document::{Coding, Document};
+use super::files::Files;
 use super::live::File;
 
 const PLAYLIST: &str = "application/vnd.apple.mpegurl";
 /// Bytes read from disk at once.
 const CHUNK: usize = 128 * 1024;
 
-/// A playlist that a cache may keep for `lifetime_s`, `age_s` of which are over.
-pub(super) fn playlist(document: &Document, headers: &HeaderMap, lifetime_s: u64, age_s: u64) -> Response {
-    let accepted = headers.get_all(header::ACCEPT_ENCODING).iter().filter_map(|value| value.to_str().ok());
-    let coding = Coding::chosen(accepted);
-    let tag = document.tag(coding);
-    let is_known = knows(headers, &tag);
-    let status = if is_known { StatusCode::NOT_MODIFIED } else { StatusCode::OK };
-    let mut response = Response::builder()
-        .status(status)
-        .header(header::CONTENT_TYPE, PLAYLIST)
-        .header(header::VARY, "Accept-Encoding")
-        .header(header::ETAG, tag)
-        .header(header::AGE, age_s)
-        .header(header::CACHE_CONTROL, format!("public, max-age={lifetime_s}"));
-    if let Some(name) = coding.name() {
-        response = response.header(header::CONTENT_ENCODING, name);
-    }
-    let body = if is_known { Body::empty() } else { Body::from(document.coded(coding)) };
-    response.body(body).expect("static headers and numbers")
+/// What a request says of the answer that it wants.
+#[derive(Debug, Default)]
+pub(super) struct Asked {
+    coding: Coding,
+    /// `If-None-Match`, copied: headers share the connection's buffer.
+    known: Option<Box<str>>,
+    range: Option<Box<str>>,
 }
 
-/// Whether a client's copy is the same.
-fn knows(headers: &HeaderMap, tag: &str) -> bool {
-    let wanted = headers.get_all(header::IF_NONE_MATCH).iter().filter_map(|value| value.to_str().ok());
-    wanted.flat_map(|value| value.split(',')).any(|one| matches!(one.trim(), "*") || one.trim() == tag)
+impl Asked {
+    /// From a request's headers.
+    pub(super) fn of(headers: &HeaderMap) -> Self {
+        let all = |name| headers.get_all(name).iter().filter_map(|value| value.to_str().ok());
+        let known = headers.contains_key(header::IF_NONE_MATCH);
+        Self {
+            coding: Coding::chosen(all(header::ACCEPT_ENCODING)),
+            known: known.then(|| all(header::IF_NONE_MATCH).collect::<Vec<_>>().join(",").into()),
+            range: headers.get(header::RANGE).and_then(|range| range.to_str().ok()).map(Into::into),
+        }
+    }
+
+    /// Whether the client's copy is the same.
+    pub(super) fn knows(&self, tag: &str) -> bool {
+        let known = self.known.as_deref().unwrap_or_default();
+        known.split(',').any(|one| matches!(one.trim(), "*") || one.trim() == tag)
+    }
+}
+
+/// A playlist that a cache may keep for `lifetime_s`, `age_s` of which are over.
+pub(super) fn playlist(document: &Document, asked: &Asked, lifetime_s: u64, age_s: u64) -> Response {
+    let tag = document.tag(asked.coding);
+    let is_known = asked.knows(&tag);
+    let body = if is_known { Bytes::new() } else { document.coded(asked.coding) };
+    let mut response = Response::new(Body::empty());
+    let headers = response.headers_mut();
+    headers.reserve(12); // with those that open it to all pages: it does not grow again
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(PLAYLIST));
+    headers.insert(header::VARY, HeaderValue::from_static("Accept-Encoding"));
+    headers.insert(header::ETAG, HeaderValue::from_str(&tag).expect("hexadecimal digits"));
+    headers.insert(header::AGE, age_s.into());
+    let lifetime = HeaderValue::from_str(&format!("public, max-age={lifetime_s}"));
+    headers.insert(header::CACHE_CONTROL, lifetime.expect("a number"));
+    if let Some(name) = asked.coding.name() {
+        headers.insert(header::CONTENT_ENCODING, HeaderValue::from_static(name));
+    }
+    if is_known {
+        *response.status_mut() = StatusCode::NOT_MODIFIED;
+    } else {
+        headers.insert(header::CONTENT_LENGTH, body.len().into());
+        *response.body_mut() = Body::from(body);
+    }
+    response
 }
 
 /// No answer, and how long a cache may keep that.
@@ -64,8 +92,8 @@ enum Wanted {
 }
 
 /// Reads one range; of several at once, all is sent, as RFC 9110 14.2 lets a server.
-fn wanted(headers: &HeaderMap, length: u64) -> Wanted {
-    let range = headers.get(header::RANGE).and_then(|value| value.to_str().ok());
+fn wanted(asked: &Asked, length: u64) -> Wanted {
+    let range = asked.range.as_deref();
     // What never changes fits any condition but another file's.
     let Some(range) = range.and_then(|range| range.strip_prefix("bytes=")) else { return Wanted::All };
     let Some((first, last)) = range.trim().split_once('-') else { return Wanted::All };
@@ -82,12 +110,8 @@ fn wanted(headers: &HeaderMap, length: u64) -> Wanted {
 /// The head of an answer with `length` bytes or the range of them that is wanted, and that range: from the first to before
 /// the last. An answer when none of it is there.
 #[allow(clippy::result_large_err)] // both are answers
-pub(super) fn ranged(
-    response: Builder,
-    headers: &HeaderMap,
-    length: u64,
-) -> Result<(Builder, u64, u64), Response> {
-    let (status, first, end) = match wanted(headers, length) {
+pub(super) fn ranged(response: Builder, asked: &Asked, length: u64) -> Result<(Builder, u64, u64), Response> {
+    let (status, first, end) = match wanted(asked, length) {
         Wanted::All => (StatusCode::OK, 0, length),
         Wanted::Part(first, end) => (StatusCode::PARTIAL_CONTENT, first, end),
         Wanted::Nothing => {
@@ -107,17 +131,23 @@ pub(super) fn ranged(
 pub(super) async fn media(
     file: File,
     media_type: &'static str,
-    headers: &HeaderMap,
+    asked: &Asked,
     missing_lifetime_s: u64,
+    files: &Files,
 ) -> Response {
-    let (length, mut opened) = match &file {
-        File::Memory(pieces) => (pieces.iter().map(Bytes::len).sum::<usize>() as u64, None),
-        File::Disk(path) => match open(path).await {
-            Ok((file, length)) => (length, Some(file)),
-            Err(error) => {
-                tracing::debug!("{}: {error}", path.display());
-                return refusal(StatusCode::NOT_FOUND, missing_lifetime_s);
-            }
+    let (length, mut opened, file) = match file {
+        File::Memory(pieces) => {
+            (pieces.iter().map(Bytes::len).sum::<usize>() as u64, None, File::Memory(pieces))
+        }
+        File::Disk(path) => match files.read(&path).await {
+            Some(data) => (data.len() as u64, None, File::Memory(vec![data])),
+            None => match open(&path).await {
+                Ok((file, length)) => (length, Some(file), File::Disk(path)),
+                Err(error) => {
+                    tracing::debug!("{}: {error}", path.display());
+                    return refusal(StatusCode::NOT_FOUND, missing_lifetime_s);
+                }
+            },
         },
     };
     let tag = format!("\"{length:x}\"");
@@ -126,19 +156,16 @@ pub(super) async fn media(
         .header(header::ACCEPT_RANGES, "bytes")
         .header(header::ETAG, &tag)
         .header(header::CACHE_CONTROL, "public, max-age=3600, immutable");
-    if knows(headers, &tag) {
+    if asked.knows(&tag) {
         let response = response.status(StatusCode::NOT_MODIFIED).body(Body::empty());
         return response.expect("static headers and numbers");
     }
-    let (response, first, end) = match ranged(response, headers, length) {
+    let (response, first, end) = match ranged(response, asked, length) {
         Ok(ranged) => ranged,
         Err(refusal) => return refusal,
     };
     let body = match (file, opened.take()) {
-        (File::Memory(pieces), _) => {
-            // The pieces are shared with the window: nothing is copied for a viewer.
-            Body::from_stream(stream::iter(cut(pieces, first, end).into_iter().map(Ok::<_, std::io::Error>)))
-        }
+        (File::Memory(pieces), _) => in_pieces(cut(pieces, first, end)),
         (File::Disk(_), Some(mut file)) => {
             if let Err(error) = file.seek(std::io::SeekFrom::Start(first)).await {
                 tracing::warn!("a segment cannot be read: {error}");
@@ -149,6 +176,14 @@ pub(super) async fn media(
         (File::Disk(_), None) => Body::empty(), // opened above
     };
     response.body(body).expect("static headers and numbers")
+}
+
+/// The pieces are shared with the window: nothing is copied for a viewer.
+fn in_pieces(mut pieces: Vec<Bytes>) -> Body {
+    if pieces.len() == 1 {
+        return Body::from(pieces.remove(0));
+    }
+    Body::from_stream(stream::iter(pieces.into_iter().map(Ok::<_, std::io::Error>)))
 }
 
 async fn open(path: &std::path::Path) -> Result<(tokio::fs::File, u64), std::io::Error> {
@@ -179,7 +214,7 @@ mod tests {
     fn asked(range: &str) -> Wanted {
         let mut headers = HeaderMap::new();
         headers.insert(header::RANGE, range.parse().unwrap());
-        wanted(&headers, 100)
+        wanted(&Asked::of(&headers), 100)
     }
 
     #[test]

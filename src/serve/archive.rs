@@ -9,6 +9,7 @@ use super::disk;
 use crate::config;
 use crate::package::metadata::DateRange;
 use crate::package::show::{self, Show, Track};
+use crate::package::storyboard::Sheet;
 use crate::package::window::Segment;
 use crate::time::WallTime;
 
@@ -129,6 +130,21 @@ impl Archive {
         }
         link(&from.join(&*segment.init), &into.join(&*segment.init))?;
         link(&from.join(&name), &target)
+    }
+
+    /// Keeps pictures for scrubbing that lie in the folder `live`, while a show is on.
+    pub(super) fn keep_sheet(&mut self, live: &Path, sheet: &Sheet) {
+        let Some(show) = &self.current else { return };
+        let into = self.folder.join(&show.id);
+        let [from, to] =
+            [live, into.as_path()].map(|folder| folder.join(disk::STORYBOARD).join(sheet.file()));
+        let parent = to.parent().unwrap_or(&into);
+        let made = std::fs::create_dir_all(parent).map_err(|error| failed(parent, &error));
+        let outcome = made.and_then(|()| link(&from, &to));
+        if outcome.is_ok() {
+            disk::forget_sheets(&into, |other| other.number == sheet.number && other != sheet);
+        }
+        self.note(outcome);
     }
 
     fn note(&mut self, outcome: Result<(), Error>) {

@@ -15,6 +15,7 @@ use super::archive::{Archive, Moment};
 use super::live::Live;
 use crate::package::grid::Grid;
 use crate::package::metadata::DateRange;
+use crate::package::storyboard::Sheet;
 use crate::package::window::{Kept, Segment};
 use crate::time::{MediaTime, WallTime};
 
@@ -22,6 +23,8 @@ use crate::time::{MediaTime, WallTime};
 const QUEUE: usize = 128;
 /// The file of timed metadata.
 const RANGES: &str = "ranges.json";
+/// The folder of pictures for scrubbing.
+pub(super) const STORYBOARD: &str = "storyboard";
 
 /// What is told when the queue is full.
 const TOO_SLOW: &str = "The disk does not keep up, and not all segments are kept";
@@ -44,15 +47,28 @@ impl Error {
 /// Something to write.
 #[derive(Debug)]
 enum Job {
-    Init { track: usize, name: String, data: Bytes },
-    Segment { track: usize, segment: Box<Segment> },
+    Init {
+        track: usize,
+        name: String,
+        data: Bytes,
+    },
+    Segment {
+        track: usize,
+        segment: Box<Segment>,
+    },
     Ranges(Vec<DateRange>),
+    /// A sheet; those before `oldest` are wanted no more.
+    Sheet {
+        sheet: Sheet,
+        data: Bytes,
+        oldest: u64,
+    },
     Live(Moment),
     Over,
 }
 
 /// A channel's folder.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Disk {
     folder: PathBuf,
     /// Names and ticks a second of the tracks.
@@ -136,6 +152,21 @@ impl Disk {
         self.send(Job::Ranges(ranges.cloned().collect()));
     }
 
+    /// Keeps pictures for scrubbing, and deletes those of sheets before `oldest`.
+    pub fn keep_sheet(&self, sheet: Sheet, data: Bytes, oldest: u64) {
+        self.send(Job::Sheet { sheet, data, oldest });
+    }
+
+    /// The pictures for scrubbing that are there.
+    pub fn sheets(&self) -> Vec<Sheet> {
+        sheets(&self.folder)
+    }
+
+    /// Where pictures for scrubbing lie.
+    pub fn sheet_path(&self, sheet: &Sheet) -> PathBuf {
+        self.folder.join(STORYBOARD).join(sheet.file())
+    }
+
     /// The timed metadata that was kept.
     pub fn ranges(&self) -> Vec<DateRange> {
         let text = std::fs::read(self.folder.join(RANGES)).unwrap_or_default();
@@ -195,6 +226,22 @@ pub(super) fn scan(folder: &Path, timescale: u32) -> Vec<Segment> {
     found
 }
 
+/// The pictures for scrubbing in a folder, in order.
+pub(super) fn sheets(folder: &Path) -> Vec<Sheet> {
+    let entries = std::fs::read_dir(folder.join(STORYBOARD)).into_iter().flatten().flatten();
+    let mut found: Vec<Sheet> =
+        entries.filter_map(|entry| Sheet::of(&entry.file_name().to_string_lossy())).collect();
+    found.sort();
+    found
+}
+
+/// Deletes pictures for scrubbing.
+pub(super) fn forget_sheets(folder: &Path, is_old: impl Fn(&Sheet) -> bool) {
+    for old in sheets(folder).iter().filter(|sheet| is_old(sheet)) {
+        let _ = std::fs::remove_file(folder.join(STORYBOARD).join(old.file())); // not there: nothing to do
+    }
+}
+
 impl Writer {
     /// Writes until the channel is gone. `problem` is told what goes wrong, and nothing when all is well again.
     pub fn run(mut self, live: &Weak<Live>, problem: impl Fn(Option<String>)) {
@@ -244,6 +291,14 @@ impl Writer {
                 let text = serde_json::to_vec(ranges).expect("ranges have no failing parts");
                 whole(&self.folder.join(RANGES), [text.into()].iter())
             }
+            Job::Sheet { sheet, data, oldest } => {
+                let folder = self.folder.join(STORYBOARD);
+                whole(&folder.join(sheet.file()), [data.clone()].iter())?;
+                forget_sheets(&self.folder, |other| {
+                    other.number < *oldest || (other.number == sheet.number && other != sheet)
+                });
+                Ok(())
+            }
             Job::Live(_) | Job::Over => Ok(()),
         }
     }
@@ -254,6 +309,7 @@ impl Writer {
             Job::Init { .. } => {}
             Job::Segment { track, segment } => archive.keep(&self.folder, &self.tracks[*track].0, segment),
             Job::Ranges(ranges) => archive.learn(ranges),
+            Job::Sheet { sheet, .. } => archive.keep_sheet(&self.folder, sheet),
             Job::Live(moment) => archive.note_live(moment),
             Job::Over => archive.finish(),
         }

@@ -9,13 +9,17 @@ use flate2::write::GzEncoder;
 
 /// Brotli's quality: beyond it, it takes longer than a viewer's line saves.
 const BROTLI_QUALITY: u32 = 5;
+/// And for texts beyond 16 KB, the whole list of half an hour: it would take 20 ms, in which nobody else is answered.
+const LONG: usize = 16 * 1024;
+const BROTLI_QUALITY_LONG: u32 = 1;
 /// Brotli's window, as a power of two: 64 KiB hold a whole playlist's repetitions.
 const BROTLI_WINDOW: u32 = 16;
 
 /// How a text is sent.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Coding {
     /// As it is.
+    #[default]
     Plain,
     /// RFC 1952.
     Gzip,
@@ -100,7 +104,8 @@ fn gzip(plain: &[u8]) -> Bytes {
 
 fn brotli(plain: &[u8]) -> Bytes {
     let out = Vec::with_capacity(plain.len() / 4);
-    let mut encoder = brotli::CompressorWriter::new(out, 4096, BROTLI_QUALITY, BROTLI_WINDOW);
+    let quality = if plain.len() > LONG { BROTLI_QUALITY_LONG } else { BROTLI_QUALITY };
+    let mut encoder = brotli::CompressorWriter::new(out, 4096, quality, BROTLI_WINDOW);
     encoder.write_all(plain).expect("writing to memory does not fail");
     encoder.into_inner().into()
 }

@@ -10,7 +10,7 @@ use axum::response::Response;
 use bytes::Bytes;
 use tokio::io::{AsyncReadExt, AsyncSeekExt};
 
-use super::answer::ranged;
+use super::answer::{Asked, ranged};
 use crate::package::movie::{self, Chunk, Movie, MovieError, Track};
 use crate::package::vod::Kept;
 
@@ -102,7 +102,7 @@ pub(super) fn movie(files: Files, name: &str, headers: &HeaderMap) -> Response {
         .header(header::ACCEPT_RANGES, "bytes")
         .header(header::CONTENT_DISPOSITION, format!("attachment; filename=\"{name}\""))
         .header(header::CACHE_CONTROL, "no-cache");
-    let (response, first, end) = match ranged(response, headers, length) {
+    let (response, first, end) = match ranged(response, &Asked::of(headers), length) {
         Ok(ranged) => ranged,
         Err(refusal) => return refusal,
     };

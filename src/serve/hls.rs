@@ -4,88 +4,192 @@
 //! HLS Authoring Specification 10 for media types and compression.
 
 use std::collections::BTreeMap;
+use std::net::IpAddr;
 use std::sync::Arc;
 
-use axum::Router;
-use axum::extract::{Path, RawQuery, Request, State};
-use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
-use axum::middleware::{self, Next};
+use axum::extract::Request as AnyRequest;
+use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, Request, StatusCode, header};
+use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
-use axum::routing::get;
 
-use super::access::{self, Access};
-use super::answer::{self, refusal};
+use super::access::{Access, Present};
+use super::answer::{self, Asked, refusal};
 use super::directives::Directives;
+use super::files::Files;
 use super::live::{Edition, Live};
 use crate::media::Kind;
 use crate::package::window::Edge;
 
-/// All channels by name.
-pub type Channels = Arc<BTreeMap<String, Arc<Live>>>;
+/// What the addresses begin with.
+const PREFIX: &str = "/live/";
+/// The folder of a publisher's own picture.
+const CLEAN: &str = "clean";
 
-/// The routes.
-pub fn router(channels: Channels, access: Access) -> Router {
-    Router::new()
-        .route("/live/{channel}/index.m3u8", get(multivariant))
-        .route("/live/{channel}/{playlist}", get(media_playlist))
-        .route("/live/{channel}/{track}/{file}", get(media))
-        .layer(middleware::from_fn_with_state(access, access::guard))
-        .layer(middleware::from_fn(cross_origin))
-        .with_state(channels)
+/// A channel's media: the programme, and the publisher's own picture where that is offered.
+#[derive(Debug, Clone)]
+pub struct Offer {
+    /// With cards in the picture.
+    pub programme: Arc<Live>,
+    /// Without.
+    pub clean: Option<Arc<Live>>,
+}
+
+/// All channels by name.
+pub type Channels = Arc<BTreeMap<String, Offer>>;
+
+/// Answers what viewers of live channels ask. Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct Hls {
+    channels: Channels,
+    access: Access,
+    files: Files,
+}
+
+/// A request, without what is not needed while it waits.
+pub(super) struct Wanted {
+    asked: Asked,
+    what: Result<(Arc<Live>, What, Present), Response>,
+}
+
+enum What {
+    Multivariant { has_sound_alone: bool },
+    Playlist { track: usize, is_key_frames: bool, wanted: Directives },
+    Media { track: usize, file: String },
+}
+
+impl Hls {
+    /// For `channels`, to whom `access` admits.
+    pub fn new(channels: Channels, access: Access, files: Files) -> Self {
+        Self { channels, access, files }
+    }
+
+    pub(super) fn access(&self) -> &Access {
+        &self.access
+    }
+
+    /// What a request is for; nothing when it is none of ours.
+    #[allow(clippy::result_large_err)] // both are answers
+    pub(super) fn wanted<B>(&self, request: &Request<B>, peer: IpAddr) -> Option<Wanted> {
+        let rest = request.uri().path().strip_prefix(PREFIX)?;
+        if !matches!(rest.rsplit('.').next(), Some("m3u8" | "m4s" | "mp4")) {
+            return None; // pictures
+        }
+        let admitted = || self.access.admit(request.extensions(), Some(peer));
+        let what = match *request.method() {
+            Method::GET | Method::HEAD => admitted().and_then(|present| {
+                let (live, what) = self.find(rest, request)?;
+                Ok((live, what, present))
+            }),
+            Method::OPTIONS => Err(StatusCode::NO_CONTENT.into_response()),
+            _ => {
+                Err((StatusCode::METHOD_NOT_ALLOWED, [(header::ALLOW, "GET, HEAD, OPTIONS")]).into_response())
+            }
+        };
+        Some(Wanted { asked: Asked::of(request.headers()), what })
+    }
+
+    #[allow(clippy::result_large_err)] // both are answers
+    fn find<B>(&self, rest: &str, request: &Request<B>) -> Result<(Arc<Live>, What), Response> {
+        let mut names = rest.split('/');
+        let offer = self.channels.get(names.next().unwrap_or_default());
+        let names: Vec<&str> = names.collect();
+        let (live, names) = match (&names[..], offer) {
+            (_, None) => return Err(refusal(StatusCode::NOT_FOUND, 2)),
+            ([CLEAN, names @ ..], Some(offer)) => (offer.clean.as_ref(), names),
+            (names, Some(offer)) => (Some(&offer.programme), names),
+        };
+        let live = live.ok_or_else(|| refusal(StatusCode::NOT_FOUND, 2))?;
+        let target = live.target_seconds();
+        let nothing = || refusal(StatusCode::NOT_FOUND, target);
+        let what = match names {
+            ["index.m3u8"] => {
+                // Caches need not tell the two apart: the one without lacks a choice that few take.
+                let agent = request.headers().get(header::USER_AGENT).map(HeaderValue::as_bytes);
+                What::Multivariant { has_sound_alone: !agent.is_some_and(|agent| agent.starts_with(b"VLC/")) }
+            }
+            [file] => {
+                let (track, is_key_frames) = playlist_of(live, file).ok_or_else(nothing)?;
+                let wanted = Directives::parse(request.uri().query().unwrap_or_default());
+                let wanted = wanted.ok_or_else(|| refusal(StatusCode::BAD_REQUEST, target * 4))?;
+                What::Playlist { track, is_key_frames, wanted }
+            }
+            [track, file] => {
+                let track = live.track(track).ok_or_else(nothing)?;
+                What::Media { track, file: (*file).to_owned() }
+            }
+            _ => return Err(nothing()),
+        };
+        Ok((live.clone(), what))
+    }
+
+    /// The answer, as soon as there is one.
+    pub(super) async fn answer(&self, wanted: Wanted) -> Response {
+        let Wanted { asked, what } = wanted;
+        let mut response = match what {
+            Err(refusal) => refusal,
+            Ok((live, what, _present)) => match what {
+                What::Multivariant { has_sound_alone } => match live.multivariant(has_sound_alone).await {
+                    Some(document) => answer::playlist(&document, &asked, live.target_seconds() * 3, 0),
+                    None => refusal(StatusCode::SERVICE_UNAVAILABLE, 1),
+                },
+                What::Playlist { track, is_key_frames, wanted } => {
+                    media_playlist(&live, track, is_key_frames, wanted, &asked).await
+                }
+                What::Media { track, file } => self.media(&live, track, &file, &asked).await,
+            },
+        };
+        open_to_all(response.headers_mut());
+        response
+    }
+
+    async fn media(&self, live: &Live, track: usize, file: &str, asked: &Asked) -> Response {
+        let media_type = match live.tracks()[track].kind {
+            Kind::Video => "video/mp4",
+            Kind::Audio => "audio/mp4",
+        };
+        match live.file(track, file).await {
+            Some(found) => answer::media(found, media_type, asked, live.target_seconds(), &self.files).await,
+            None => refusal(StatusCode::NOT_FOUND, live.target_seconds()),
+        }
+    }
 }
 
 /// Any page may play the stream.
-pub(super) async fn cross_origin(request: Request, next: Next) -> Response {
-    let is_preflight = request.method() == Method::OPTIONS;
-    let mut response =
-        if is_preflight { StatusCode::NO_CONTENT.into_response() } else { next.run(request).await };
-    let headers = response.headers_mut();
+fn open_to_all(headers: &mut HeaderMap) {
     let mut set =
         |name: HeaderName, value: &'static str| headers.insert(name, HeaderValue::from_static(value));
     set(header::ACCESS_CONTROL_ALLOW_ORIGIN, "*");
     set(header::ACCESS_CONTROL_ALLOW_METHODS, "GET, HEAD, OPTIONS");
     set(header::ACCESS_CONTROL_ALLOW_HEADERS, "Range, If-None-Match, If-Range");
     set(header::ACCESS_CONTROL_EXPOSE_HEADERS, "Date, Age, Content-Length, Content-Range, ETag");
-    response
 }
 
-async fn multivariant(
-    State(channels): State<Channels>,
-    Path(channel): Path<String>,
-    headers: HeaderMap,
-) -> Response {
-    let Some(live) = channels.get(&channel) else { return refusal(StatusCode::NOT_FOUND, 2) };
-    match live.multivariant().await {
-        Some(document) => answer::playlist(&document, &headers, live.target_seconds() * 3, 0),
-        None => refusal(StatusCode::SERVICE_UNAVAILABLE, 1),
-    }
+/// The same as a layer.
+pub(super) async fn cross_origin(request: AnyRequest, next: Next) -> Response {
+    let is_preflight = request.method() == Method::OPTIONS;
+    let mut response =
+        if is_preflight { StatusCode::NO_CONTENT.into_response() } else { next.run(request).await };
+    open_to_all(response.headers_mut());
+    response
 }
 
 /// The rendition whose playlist `file` is, and whether it is that of its key frames.
 fn playlist_of(live: &Live, file: &str) -> Option<(usize, bool)> {
     let stem = file.strip_suffix(".m3u8")?;
     match stem.strip_suffix("-iframes") {
-        Some(name) => {
-            live.track(name).filter(|track| live.tracks()[*track].kind == Kind::Video).map(|t| (t, true))
-        }
+        Some(name) => live.track(name).filter(|track| live.has_key_frames(*track)).map(|t| (t, true)),
         None => live.track(stem).map(|track| (track, false)),
     }
 }
 
 async fn media_playlist(
-    State(channels): State<Channels>,
-    Path((channel, playlist)): Path<(String, String)>,
-    RawQuery(query): RawQuery,
-    headers: HeaderMap,
+    live: &Live,
+    track: usize,
+    is_key_frames: bool,
+    mut wanted: Directives,
+    asked: &Asked,
 ) -> Response {
-    let Some(live) = channels.get(&channel) else { return refusal(StatusCode::NOT_FOUND, 2) };
     let target = live.target_seconds();
-    let Some((track, is_key_frames)) = playlist_of(live, &playlist) else {
-        return refusal(StatusCode::NOT_FOUND, target);
-    };
-    let Some(mut wanted) = Directives::parse(query.as_deref().unwrap_or_default()) else {
-        return refusal(StatusCode::BAD_REQUEST, target * 4);
-    };
     if is_key_frames && let Some(part) = wanted.part.take() {
         // It lists no parts: a segment is there when its last part is.
         wanted.segment = wanted.segment.filter(|_| part == 0).map(|n| n.saturating_sub(1)).or(wanted.segment);
@@ -110,7 +214,7 @@ async fn media_playlist(
             let document = if is_key_frames { edition.key_frames() } else { edition.text(wanted.extent) };
             // A cache must know how old it was when it came.
             let age = if is_blocking { 0 } else { edition.age.elapsed().as_secs() };
-            answer::playlist(document, &headers, lifetime, age)
+            answer::playlist(document, asked, lifetime, age)
         }
         None => refusal(StatusCode::SERVICE_UNAVAILABLE, if is_blocking { target * 4 } else { target }),
     }
@@ -131,23 +235,4 @@ fn is_too_far(edition: &Edition, segment: u64, part: Option<u32>, live: &Live) -
     let per_segment = u64::from(live.parts_per_segment());
     let wanted = segment * per_segment + u64::from(part.min(10_000));
     wanted > edge.segment * per_segment + u64::from(edge.part + live.advance_parts())
-}
-
-async fn media(
-    State(channels): State<Channels>,
-    Path((channel, track, file)): Path<(String, String, String)>,
-    headers: HeaderMap,
-) -> Response {
-    let Some(live) = channels.get(&channel) else { return refusal(StatusCode::NOT_FOUND, 2) };
-    let Some(track) = live.track(&track) else {
-        return refusal(StatusCode::NOT_FOUND, live.target_seconds());
-    };
-    let media_type = match live.tracks()[track].kind {
-        Kind::Video => "video/mp4",
-        Kind::Audio => "audio/mp4",
-    };
-    match live.file(track, &file).await {
-        Some(found) => answer::media(found, media_type, &headers, live.target_seconds()).await,
-        None => refusal(StatusCode::NOT_FOUND, live.target_seconds()),
-    }
 }

@@ -19,6 +19,13 @@ use crate::package::segmenter::Part;
 use crate::package::window::{Edge, Lookup, Window};
 use crate::time::{MediaTime, Stopwatch, WallTime};
 
+/// The track of a publisher's own picture and sound.
+pub const CLEAN_TRACK: &str = "source";
+/// Its segments that are listed: of two seconds mostly, and six at most.
+const CLEAN_LISTED: usize = 15;
+/// Initialisation segments that are held: a publisher that changes its mind all the time takes no more memory.
+const MOST_INITS: usize = 64;
+
 /// One version of a media playlist.
 #[derive(Debug)]
 pub struct Edition {
@@ -107,8 +114,10 @@ pub struct Live {
     grid: Grid,
     epoch: WallTime,
     tracks: Vec<Track>,
+    /// Whether every segment starts with a key frame.
+    is_independent: bool,
     inner: Mutex<Inner>,
-    multivariant: watch::Sender<Option<Arc<Document>>>,
+    multivariant: watch::Sender<Option<[Arc<Document>; 2]>>,
     editions: Vec<watch::Sender<Arc<Edition>>>,
     disk: Option<Disk>,
 }
@@ -152,10 +161,19 @@ impl Live {
             epoch,
             editions: tracks.iter().map(|_| watch::Sender::default()).collect(),
             tracks,
+            is_independent: true,
             inner: Mutex::new(inner),
             multivariant: watch::Sender::new(None),
             disk,
         }
+    }
+
+    /// A publisher's own picture and sound, in one track, cut where the publisher's key frames are. It goes back as far as
+    /// memory does.
+    pub fn clean(grid: Grid, epoch: WallTime, discontinuities: u64) -> Self {
+        let track = Track { name: CLEAN_TRACK.into(), kind: Kind::Video };
+        let live = Self::new(grid, epoch, CLEAN_LISTED, discontinuities, vec![track], None);
+        Self { is_independent: false, ..live }
     }
 
     fn lock(&self) -> MutexGuard<'_, Inner> {
@@ -172,6 +190,11 @@ impl Live {
         self.tracks.iter().position(|track| track.name == name)
     }
 
+    /// Whether a track has a playlist of key frames.
+    pub fn has_key_frames(&self, track: usize) -> bool {
+        self.is_independent && self.tracks[track].kind == Kind::Video
+    }
+
     /// Sets a track's initialisation segment. Its name comes from its bytes.
     pub fn set_init(&self, track: usize, bytes: Bytes) {
         let name: Arc<str> = format!("init-{:08x}.mp4", checksum(&bytes) as u32).into();
@@ -181,11 +204,20 @@ impl Live {
         let mut inner = self.lock();
         inner.inits.retain(|(of, known, _)| (*of, known) != (track, &name));
         inner.inits.push((track, name, bytes));
+        if inner.inits.len() > MOST_INITS {
+            inner.inits.remove(0);
+        }
     }
 
-    /// Sets the multivariant playlist.
-    pub fn set_multivariant(&self, text: String) {
-        self.multivariant.send_replace(Some(Arc::new(Document::new(text))));
+    /// What is published next in a track begins something else.
+    pub fn break_here(&self, track: usize) {
+        self.lock().windows[track].break_here();
+    }
+
+    /// Sets the multivariant playlist, and the one without the sound alone.
+    pub fn set_multivariant(&self, text: String, without_sound_alone: String) {
+        let both = [text, without_sound_alone].map(|text| Arc::new(Document::new(text)));
+        self.multivariant.send_replace(Some(both));
     }
 
     /// Changes the timed metadata; the next playlist of each track has it. `now` is programme time.
@@ -201,7 +233,7 @@ impl Live {
     pub fn note_live(&self, segment: u64) {
         let Some(disk) = &self.disk else { return };
         let start = self.wall_of(self.grid.segment_start(segment));
-        let multivariant = self.multivariant.borrow().as_ref().map(|text| text.plain());
+        let multivariant = self.multivariant.borrow().as_ref().map(|[text, _]| text.plain());
         disk.note_live(Moment { segment, start, multivariant: multivariant.unwrap_or_default() });
     }
 
@@ -244,10 +276,11 @@ impl Live {
             directory: &self.tracks[track].name,
             others: &others,
             ranges: &inner.ranges,
+            is_independent: self.is_independent,
         };
         let edge = window.edge();
         let text = |extent| Document::new(playlist::media(window, &media, extent));
-        let is_same = before.edge.segment == edge.segment || self.tracks[track].kind == Kind::Audio;
+        let is_same = before.edge.segment == edge.segment || !self.has_key_frames(track);
         let key_frames = if is_same {
             before.key_frames.clone()
         } else {
@@ -256,7 +289,7 @@ impl Live {
         Edition {
             edge,
             is_playable: inner.windows.iter().all(Window::has_whole_segment),
-            parts_per_segment: self.grid.parts_per_segment(),
+            parts_per_segment: window.newest_parts().unwrap_or(self.grid.parts_per_segment()),
             age: Stopwatch::start(),
             full: text(Extent::Full),
             delta: text(Extent::Delta),
@@ -277,11 +310,17 @@ impl Live {
         self.editions[track].subscribe()
     }
 
-    /// The multivariant playlist, waited for while the channel starts.
-    pub async fn multivariant(&self) -> Option<Arc<Document>> {
+    /// The multivariant playlist, waited for while the channel starts; with or without the sound alone as a choice.
+    pub async fn multivariant(&self, has_sound_alone: bool) -> Option<Arc<Document>> {
         let mut receiver = self.multivariant.subscribe();
         let found = tokio::time::timeout(self.patience(), receiver.wait_for(Option::is_some)).await;
-        found.ok()?.ok().and_then(|document| document.clone())
+        let [whole, without] = found.ok()?.ok()?.clone()?;
+        Some(if has_sound_alone { whole } else { without })
+    }
+
+    /// When the oldest listed segment starts.
+    pub fn first_listed(&self) -> Option<MediaTime> {
+        self.lock().windows.iter().filter_map(|window| window.listed().next().map(|s| s.start)).min()
     }
 
     /// The civil time of a programme time, as in `EXT-X-PROGRAM-DATE-TIME`.

@@ -18,12 +18,14 @@ use serde::Deserialize;
 use tokio::sync::Semaphore;
 
 use super::access::{self, Access};
-use super::answer::{self, refusal};
+use super::answer::{self, Asked, refusal};
 use super::document::Document;
+use super::files::Files;
 use super::live::File;
 use super::{archive, disk, download};
 use crate::media::Kind;
 use crate::package::show::{self, Show, Track};
+use crate::package::storyboard;
 use crate::package::vod::{self, Kept, Vod};
 use crate::time::WallTime;
 
@@ -33,16 +35,19 @@ const OVER_S: u64 = 3600;
 /// Answers that are made at once: each reads a folder.
 const AT_ONCE: usize = 4;
 
+pub(super) const VTT: &str = "text/vtt; charset=utf-8";
+
 /// Where the shows lie.
 #[derive(Debug, Clone)]
 pub struct Shelf {
     folder: Arc<PathBuf>,
     turns: Arc<Semaphore>,
+    files: Files,
 }
 
 /// The routes; `folder` has a folder for each channel.
-pub fn router(folder: PathBuf, access: Access) -> Router {
-    let shelf = Shelf { folder: Arc::new(folder), turns: Arc::new(Semaphore::new(AT_ONCE)) };
+pub fn router(folder: PathBuf, access: Access, files: Files) -> Router {
+    let shelf = Shelf { folder: Arc::new(folder), turns: Arc::new(Semaphore::new(AT_ONCE)), files };
     Router::new()
         .route("/vod/{channel}/{show}/{file}", get(of_show))
         .route("/vod/{channel}/{show}/clips/{clip}/{file}", get(of_clip))
@@ -101,11 +106,13 @@ fn is_name(name: &str) -> bool {
 impl Shelf {
     async fn media(&self, names: &[&str], headers: &HeaderMap) -> Response {
         let media_type = match names.last().and_then(|file| file.rsplit('.').next()) {
-            Some("m4s" | "mp4") if names.iter().all(|name| is_name(name)) => "video/mp4",
+            _ if !names.iter().all(|name| is_name(name)) => return refusal(StatusCode::NOT_FOUND, RUNNING_S),
+            Some("m4s" | "mp4") => "video/mp4",
+            Some("jpg") => "image/jpeg",
             _ => return refusal(StatusCode::NOT_FOUND, RUNNING_S),
         };
         let path = names.iter().fold(self.folder.to_path_buf(), |path, name| path.join(name));
-        answer::media(File::Disk(path), media_type, headers, RUNNING_S).await
+        answer::media(File::Disk(path), media_type, &Asked::of(headers), RUNNING_S, &self.files).await
     }
 
     /// A text or a download: of a show, or of a clip of it.
@@ -131,7 +138,7 @@ impl Shelf {
         });
         match made.await {
             Ok(Some((Made::Playlist(text), lifetime))) => {
-                answer::playlist(&Document::new(text), &headers, lifetime, 0)
+                answer::playlist(&Document::new(text), &Asked::of(&headers), lifetime, 0)
             }
             Ok(Some((Made::Text(text, media_type), lifetime))) => {
                 let kept = format!("public, max-age={lifetime}");
@@ -221,7 +228,13 @@ impl Cut {
             }
             "chapters.vtt" => {
                 let text = vod::chapters_vtt(&self.show.chapters(self.end), &self.segments(picture?));
-                Some(Made::Text(text, "text/vtt; charset=utf-8"))
+                Some(Made::Text(text, VTT))
+            }
+            "storyboard.vtt" => {
+                let text = storyboard::kept(&disk::sheets(&self.folder), &self.segments(picture?));
+                // Addresses are relative to the show's folder; a clip lies deeper.
+                let text = text.replace("\nstoryboard/", &format!("\n{}storyboard/", self.up));
+                Some(Made::Text(text, VTT))
             }
             "show.mp4" | "clip.mp4" => {
                 let wanted =

@@ -2,7 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use serde_json::json;
+use mp4_atom::{Any, Decode, EmsgTimestamp};
+use serde_json::{Value, json};
 use vitrine::time::WallTime;
 
 use crate::cards::{difference, drawn_frame, frames_from};
@@ -108,7 +109,39 @@ fn picture_and_metadata_say_the_same_of_the_same_frame() {
             server.qr_in(ends / 60).or_else(|| server.qr_in(ends / 60 - 1)),
             Some(told[0]["X-LINK"].clone())
         );
+        // And the media itself says it, at the same frames. What begins takes the place of what was said of that airing.
+        let heard = events(server, begins / 60..=ends / 60 + 1);
+        let said = |change: &str, range: &BTreeMap<String, String>| (change.to_owned(), range["ID"].clone());
+        assert_eq!(
+            heard,
+            [
+                (begins, said("begin", &told[0])),
+                (changes, said("begin", &told[1])),
+                (ends, said("end", &told[1]))
+            ]
+        );
     });
+}
+
+/// What the segments themselves tell: the frame, the change, and the id of the range.
+fn events(server: &Server, segments: std::ops::RangeInclusive<u64>) -> Vec<(u64, (String, String))> {
+    let mut found = Vec::new();
+    for segment in segments {
+        let bytes = server.segment("video", segment);
+        let mut rest = &bytes[..];
+        while !rest.is_empty() {
+            let Any::Emsg(emsg) = Any::decode(&mut rest).unwrap() else { continue };
+            assert_eq!(emsg.scheme_id_uri, "https://aomedia.org/emsg/ID3");
+            let EmsgTimestamp::Absolute(ticks) = emsg.presentation_time else { panic!("relative") };
+            let text = emsg.message_data.rsplit(|byte| *byte == 0).next().unwrap();
+            let text: Value = serde_json::from_slice(text).unwrap();
+            let word = |name: &str| text[name].as_str().unwrap().to_owned();
+            assert!(text["event"] == "end" || text["X-SKU"] == "cup");
+            let frame = (ticks as f64 * 30.0 / f64::from(emsg.timescale)).round() as u64;
+            found.push((frame, (word("event"), word("id"))));
+        }
+    }
+    found
 }
 
 #[test]

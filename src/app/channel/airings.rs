@@ -3,13 +3,14 @@
 
 use std::collections::BTreeMap;
 use std::fmt::Write;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::mpsc;
 
 use crate::id;
 use crate::overlay::board::{Mark, MarkEvent};
+use crate::package::event::{Change, Event};
 use crate::package::metadata::{DateRange, Value};
 use crate::serve::live::Live;
 use crate::time::{MediaTime, ProgramClock, WallTime};
@@ -27,18 +28,54 @@ const ANNOUNCED: &str = "vitrine.metadata";
 /// How long an announcement lasts: players that look at ranges now and then would miss a moment.
 const ANNOUNCED_MS: i64 = 1000;
 
-/// Notes a producer's own text.
-pub(super) fn announce(live: &Live, now: MediaTime, text: &str) {
+/// Events on their way into the media. The packager takes them with the next picture; when it does not come, the oldest
+/// goes.
+#[derive(Debug, Default)]
+pub(super) struct Events(Mutex<Vec<Event>>);
+
+/// Events that wait.
+const EVENTS: usize = 64;
+
+impl Events {
+    fn tell(&self, event: Event) {
+        let mut waiting = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if waiting.len() == EVENTS {
+            waiting.remove(0);
+        }
+        waiting.push(event);
+    }
+
+    pub(super) fn take(&self) -> Vec<Event> {
+        std::mem::take(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+/// A rendition's playlists, and the way into its media.
+#[derive(Debug, Clone)]
+pub(super) struct Audience {
+    pub(super) live: Arc<Live>,
+    pub(super) events: Arc<Events>,
+}
+
+/// Notes a producer's own text, for every audience.
+pub(super) fn announce(audiences: &[Audience], now: MediaTime, text: &str) {
     let id = id::new("meta");
+    for audience in audiences {
+        announce_to(audience, &id, now, text);
+    }
+}
+
+fn announce_to(Audience { live, events }: &Audience, id: &str, now: MediaTime, text: &str) {
     let start = live.wall_of(now);
     let range = DateRange {
-        subject: id.clone(),
-        id,
+        subject: id.into(),
+        id: id.into(),
         class: ANNOUNCED.into(),
         start,
         end: Some(WallTime(start.0 + ANNOUNCED_MS)),
         attributes: vec![("X-METADATA".into(), Value::Text(quotable(text)))],
     };
+    events.tell(Event::new(&range, Change::Begin, now));
     live.note(now, |ranges| ranges.put(range, now));
 }
 
@@ -62,7 +99,7 @@ fn quotable(text: &str) -> String {
 pub(super) async fn run(
     mut marks: mpsc::Receiver<(Arc<Mark>, MediaTime)>,
     clock: ProgramClock,
-    live: Arc<Live>,
+    audiences: Vec<Audience>,
 ) {
     let mut pace = Pace::default();
     let mut every = tokio::time::interval(LOOK_EVERY);
@@ -75,7 +112,9 @@ pub(super) async fn run(
             _ = every.tick() => pace.due(clock.now()),
         };
         for (mark, frame) in due {
-            note(&live, &mark, frame, clock.now());
+            for audience in &audiences {
+                note(audience, &mark, frame, clock.now());
+            }
         }
     }
 }
@@ -131,19 +170,27 @@ impl Pace {
 }
 
 /// What a mark says, for players.
-fn note(live: &Live, mark: &Mark, frame: MediaTime, now: MediaTime) {
+fn note(Audience { live, events }: &Audience, mark: &Mark, frame: MediaTime, now: MediaTime) {
     let wall = live.wall_of(frame);
+    let (mut begun, mut ended) = (None, Vec::new());
     live.note(now, |ranges| match &mark.event {
         MarkEvent::Shows { airing_id, attributes } => {
-            ranges.begin(airing_id, CLASS, attributes.clone(), wall, now);
+            begun = ranges.begin(airing_id, CLASS, attributes.clone(), wall, now);
         }
         MarkEvent::Gone { airing_id, .. } => {
-            ranges.end(|range| range.class == CLASS && range.subject == *airing_id, wall, now);
+            ended = ranges.end(|range| range.class == CLASS && range.subject == *airing_id, wall, now);
         }
         MarkEvent::Only { airing_ids } => {
-            ranges.end(|range| range.class == CLASS && !airing_ids.contains(&range.subject), wall, now);
+            ended =
+                ranges.end(|range| range.class == CLASS && !airing_ids.contains(&range.subject), wall, now);
         }
     });
+    for range in ended {
+        events.tell(Event::new(&range, Change::End, frame));
+    }
+    if let Some(range) = begun {
+        events.tell(Event::new(&range, Change::Begin, frame));
+    }
 }
 
 #[cfg(test)]

@@ -8,11 +8,13 @@ use bytes::Bytes;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
+use super::airings::Events;
 use super::codes::KeyFrames;
 use super::pushing::Fan;
-use crate::config;
+use crate::config::{self, Coding};
 use crate::director::DirectorHandle;
 use crate::encode::Encoder;
+use crate::encode::gallery::Gallery;
 use crate::media::{AccessUnit, Format, Kind, Packet, Showing};
 use crate::overlay::board::Board;
 use crate::overlay::element::VitrineOverlay;
@@ -38,11 +40,16 @@ pub(super) struct Encoding {
     pub(super) channel: config::Channel,
     pub(super) grid: Grid,
     pub(super) board: Arc<Board>,
+    pub(super) gallery: Arc<Gallery>,
     pub(super) outlet: Outlet,
     pub(super) live: Arc<Live>,
     pub(super) director: DirectorHandle,
     /// The newest key frames, for those who look at what viewers get.
     pub(super) key_frames: watch::Sender<Option<KeyFrames>>,
+    /// The preset that the first rung was lowered to, because the machine did not keep up.
+    pub(super) relief: watch::Sender<Option<&'static str>>,
+    /// What is told within the media.
+    pub(super) events: Arc<Events>,
     /// For platforms.
     pub(super) fan: Arc<Fan>,
 }
@@ -50,8 +57,11 @@ pub(super) struct Encoding {
 impl Encoding {
     pub(super) async fn build(&self) -> Result<Encoder, pipeline::Error> {
         let board = self.board.clone();
+        let lowered = *self.relief.borrow();
+        let preset = lowered.map_or_else(|| self.channel.preset.clone(), str::to_owned);
+        let channel = config::Channel { preset, ..self.channel.clone() };
         let (encoder, inlet) =
-            Encoder::start(self.replacements.as_deref(), &self.channel, &self.grid, |pipeline| {
+            Encoder::start(self.replacements.as_deref(), &channel, &self.grid, &self.gallery, |pipeline| {
                 pipeline.element::<VitrineOverlay>("overlay")?.set_board(board);
                 Ok(())
             })
@@ -101,7 +111,7 @@ impl Encoding {
     /// Packages until the encoder fails; returns how.
     async fn watch(&self, encoder: &mut Encoder, progress: &watch::Receiver<Progress>) -> String {
         let mut packager = Packager::new(self);
-        let mut tick = tokio::time::interval(WATCH);
+        let (mut tick, mut strain) = (tokio::time::interval(WATCH), Strain::default());
         loop {
             tokio::select! {
                 packet = encoder.packets.recv() => match packet {
@@ -119,11 +129,42 @@ impl Encoding {
                     Event::Warning(detail) => tracing::warn!(channel = self.channel.name, "encoder: {detail}"),
                     Event::Eos => return "it ended".into(),
                 },
-                _ = tick.tick() => if self.outlet.is_stuck() {
-                    return "it takes no more frames".into();
-                },
+                _ = tick.tick() => {
+                    if self.outlet.is_stuck() {
+                        return "it takes no more frames".into();
+                    }
+                    if strain.is_too_much(progress.borrow().skipped_frames)
+                        && let Some(preset) = encoder.relieve()
+                    {
+                        tracing::warn!(
+                            channel = self.channel.name,
+                            "this machine does not keep up: the first rung is coded with preset {preset} from now on"
+                        );
+                        self.relief.send_replace(Some(preset));
+                    }
+                }
             }
         }
+    }
+}
+
+/// How long pictures have been left out, lately.
+#[derive(Debug, Default)]
+struct Strain {
+    seen: u64,
+    level: u32,
+}
+
+impl Strain {
+    /// Whether something has to give: pictures were left out in most of the last few looks.
+    fn is_too_much(&mut self, skipped_frames: u64) -> bool {
+        let is_bad = std::mem::replace(&mut self.seen, skipped_frames) < skipped_frames;
+        self.level = if is_bad { self.level + 4 } else { self.level.saturating_sub(1) };
+        let is_too_much = self.level >= 40;
+        if is_too_much {
+            self.level = 0; // what is done now needs time to help
+        }
+        is_too_much
     }
 }
 
@@ -188,7 +229,7 @@ impl<'a> Packager<'a> {
     fn take(&mut self, track: usize, packet: Packet, showing: Showing) -> Result<(), package::Error> {
         match packet {
             Packet::Format(format) => {
-                self.configure(track, &format.config)?;
+                self.configure(track, &format)?;
                 self.tracks[track].format = Some(format);
                 Ok(())
             }
@@ -206,6 +247,12 @@ impl<'a> Packager<'a> {
         if unit.kind == Kind::Video && unit.is_keyframe {
             self.tracks[track].key_frame = Some((unit.pts, unit.data.clone()));
             self.tell_key_frames(unit.pts);
+        }
+        for event in self.encoding.events.take() {
+            let rungs = self.encoding.channel.rungs.len();
+            for rung in &mut self.tracks[..rungs] {
+                rung.segmenter.announce(event.clone());
+            }
         }
         for part in self.tracks[track].segmenter.push(unit)? {
             if part.is_last && track == 0 {
@@ -227,17 +274,19 @@ impl<'a> Packager<'a> {
             let (_, data) = track.key_frame.clone().filter(|(at, _)| *at == time)?;
             Some((track.format.clone()?, data))
         };
-        let rungs = &self.tracks[..self.encoding.channel.rungs.len()];
-        if let Some(pictures) = rungs.iter().map(of_rung).collect() {
+        // HEVC's are made from the same frames, and are not decoded again.
+        let rungs = self.encoding.channel.rungs.iter().zip(&self.tracks);
+        let rungs = rungs.filter(|(rung, _)| rung.coding == Coding::H264).map(|(_, track)| track);
+        if let Some(pictures) = rungs.map(of_rung).collect() {
             self.encoding.key_frames.send_replace(Some(KeyFrames { time, pictures }));
         }
     }
 
-    fn configure(&mut self, track: usize, config: &Bytes) -> Result<(), package::Error> {
+    fn configure(&mut self, track: usize, format: &Format) -> Result<(), package::Error> {
         let channel = &self.encoding.channel;
         let (codec, init) = match channel.rungs.get(track) {
-            Some(rung) => (codec::avc(config)?, cmaf::video_init(rung.canvas, config)?),
-            None => (codec::aac(config)?, cmaf::audio_init(config, channel.audio_kbps)?),
+            Some(rung) => (codec::picture(format)?, cmaf::video_init(rung.canvas, format)?),
+            None => (codec::aac(&format.config)?, cmaf::audio_init(&format.config, channel.audio_kbps)?),
         };
         self.tracks[track].codec = Some(codec);
         self.encoding.live.set_init(track, init);
@@ -252,7 +301,7 @@ impl<'a> Packager<'a> {
             track.told = track.rate;
         }
         let codecs: Option<Vec<String>> = self.tracks.iter().map(|track| track.codec.clone()).collect();
-        let Some(mut codecs) = codecs else { return };
+        let Some(mut codecs) = codecs.filter(|_| !channel.rungs.is_empty()) else { return };
         let sound = Sound {
             name: SOUND.into(),
             codec: codecs.pop().unwrap_or_default(),
@@ -270,6 +319,7 @@ impl<'a> Packager<'a> {
                 rate: track.rate,
             })
             .collect();
-        self.encoding.live.set_multivariant(multivariant::text(&rungs, &sound));
+        let text = |is_whole| multivariant::text(&rungs, &sound, is_whole);
+        self.encoding.live.set_multivariant(text(true), text(false));
     }
 }

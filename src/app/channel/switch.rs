@@ -9,11 +9,12 @@ use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use super::clean::{Due, Formats};
 use crate::config;
 use crate::decode::{self, Decoder, Seen};
 use crate::ingest::Arrival;
 use crate::ingest::admission::Record;
-use crate::media::{Canvas, Format, Kind, Packet, Role};
+use crate::media::{Canvas, Kind, Packet, Role};
 use crate::program::choice::{self, Candidate, Rules};
 use crate::program::{self, Mixer};
 use crate::time::{MediaTime, ProgramClock};
@@ -27,12 +28,14 @@ const LOOK: Duration = Duration::from_millis(20);
 
 /// Chooses among a channel's publishers.
 pub(super) struct Switch {
-    pub(super) replacements: Option<PathBuf>,
-    pub(super) clock: ProgramClock,
-    pub(super) canvas: Canvas,
-    pub(super) mixer: Arc<Mixer>,
-    pub(super) rules: Rules,
-    pub(super) stop: CancellationToken,
+    replacements: Option<PathBuf>,
+    clock: ProgramClock,
+    canvas: Canvas,
+    mixer: Arc<Mixer>,
+    rules: Rules,
+    /// To the clean rendition, if there is one.
+    clean: Option<mpsc::Sender<Due>>,
+    stop: CancellationToken,
 }
 
 /// One publisher, as the switch sees it.
@@ -46,10 +49,27 @@ struct Present {
 }
 
 impl Switch {
-    /// The owner's wishes from the configuration.
-    pub(super) fn rules(ingest: &config::Ingest) -> Rules {
+    /// By the owner's wishes.
+    pub(super) fn new(
+        config: &config::Config,
+        canvas: Canvas,
+        clock: ProgramClock,
+        mixer: Arc<Mixer>,
+        clean: Option<mpsc::Sender<Due>>,
+        stop: &CancellationToken,
+    ) -> Self {
         let nanos = |ms: u32| i64::from(ms) * 1_000_000;
-        Rules { gap_nanos: nanos(ingest.failover_ms), return_nanos: nanos(ingest.return_ms) }
+        let ingest = &config.ingest;
+        let rules = Rules { gap_nanos: nanos(ingest.failover_ms), return_nanos: nanos(ingest.return_ms) };
+        Self {
+            replacements: config.pipelines.clone(),
+            clock,
+            canvas,
+            mixer,
+            rules,
+            clean,
+            stop: stop.clone(),
+        }
     }
 
     /// Each decoder is a task of its own that the server's end waits for: a pipeline must be stopped, not dropped.
@@ -127,6 +147,8 @@ impl Switch {
             id,
             stop: self.stop.clone(),
             formats: [None, None],
+            clean: self.clean.clone(),
+            due_formats: [None, None],
             waiting: Default::default(),
             decoder: None,
         };
@@ -152,7 +174,10 @@ struct Decoding {
     id: u64,
     stop: CancellationToken,
     /// As announced last, for a decoder that starts later.
-    formats: [Option<Format>; 2],
+    formats: Formats,
+    clean: Option<mpsc::Sender<Due>>,
+    /// As they are of what is due.
+    due_formats: Formats,
     /// What is not due yet, of picture and sound.
     waiting: [VecDeque<Packet>; 2],
     decoder: Option<Decoder>,
@@ -186,7 +211,8 @@ impl Decoding {
                     None => is_gone = true,
                 },
                 () = tokio::time::sleep(early.unwrap_or_default()), if early.is_some() => {
-                    outcome = self.decode_due().await;
+                    let is_on_air = *role.borrow() == Role::OnAir;
+                    outcome = self.decode_due(is_on_air).await;
                 }
             }
         }
@@ -209,12 +235,30 @@ impl Decoding {
     }
 
     /// Decodes what is due next, of either track: a track that runs ahead does not hold the other up.
-    async fn decode_due(&mut self) -> Result<(), decode::Error> {
+    async fn decode_due(&mut self, is_on_air: bool) -> Result<(), decode::Error> {
         let heads = self.waiting.iter_mut().filter(|queue| !queue.is_empty());
         let next = heads.min_by_key(|queue| queue.front().map(due)).and_then(VecDeque::pop_front);
+        self.pass_on(next.as_ref(), is_on_air);
         match (next, &mut self.decoder) {
             (Some(packet), Some(decoder)) => decoder.push(packet).await,
             _ => Ok(()),
+        }
+    }
+
+    /// To the clean rendition, when it is on air.
+    fn pass_on(&mut self, next: Option<&Packet>, is_on_air: bool) {
+        let Some(clean) = &self.clean else { return };
+        match next {
+            Some(Packet::Format(format)) => {
+                let place = usize::from(format.codec.kind() == Kind::Audio);
+                self.due_formats[place] = Some(format.clone());
+            }
+            Some(Packet::Unit(unit)) if is_on_air => {
+                let formats = self.due_formats.clone();
+                // Full: what is left out is a hole up to the next picture.
+                let _ = clean.try_send(Due { publisher: self.id, formats, unit: unit.clone() });
+            }
+            _ => {}
         }
     }
 

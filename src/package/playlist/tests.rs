@@ -36,14 +36,14 @@ fn window(listed: usize) -> Window {
 fn written(listed: usize, extent: Extent, ranges: &Ranges) -> String {
     let others = [("audio.m3u8".to_owned(), Edge { segment: 108, part: 1 })];
     let grid = grid();
-    let about = Media { grid: &grid, directory: "video", others: &others, ranges };
+    let about = Media { grid: &grid, directory: "video", others: &others, ranges, is_independent: true };
     media(&window(listed), &about, extent)
 }
 
 #[test]
 fn a_live_playlist_reads_as_specified() {
     let text = written(6, Extent::Full, &Ranges::default());
-    let head = "#EXTM3U\n#EXT-X-VERSION:6\n#EXT-X-INDEPENDENT-SEGMENTS\n#EXT-X-TARGETDURATION:2\n\
+    let head = "#EXTM3U\n#EXT-X-VERSION:8\n#EXT-X-INDEPENDENT-SEGMENTS\n#EXT-X-TARGETDURATION:2\n\
         #EXT-X-SERVER-CONTROL:CAN-BLOCK-RELOAD=YES,CAN-SKIP-UNTIL=12.0,CAN-SKIP-DATERANGES=YES,\
         PART-HOLD-BACK=1.025,HOLD-BACK=6.0\n\
         #EXT-X-PART-INF:PART-TARGET=0.34134\n#EXT-X-MEDIA-SEQUENCE:102\n#EXT-X-DISCONTINUITY-SEQUENCE:1\n\
@@ -109,7 +109,7 @@ fn a_delta_of_ranges_has_the_new_ones_and_names_the_removed() {
 #[test]
 fn key_frames_are_the_first_picture_of_each_whole_segment() {
     let (grid, ranges) = (grid(), Ranges::default());
-    let about = Media { grid: &grid, directory: "video", others: &[], ranges: &ranges };
+    let about = Media { grid: &grid, directory: "video", others: &[], ranges: &ranges, is_independent: true };
     let text = key_frames(&window(6), &about);
     assert!(text.contains("#EXT-X-I-FRAMES-ONLY\n"), "{text}");
     assert!(text.ends_with("#EXTINF:2.00000,\n#EXT-X-BYTERANGE:700@0\nvideo/107.m4s\n"), "{text}");

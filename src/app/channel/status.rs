@@ -1,0 +1,83 @@
+//! What is known of a channel, joined into its status for producers.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::watch;
+
+use crate::ingest::admission::Presence;
+use crate::media::{CardProblem, ChannelStatus, CodeCheck, PublisherStatus, PushStatus, Role, SourceStatus};
+use crate::overlay::board::Drawn;
+use crate::program::Progress;
+use crate::serve::live::Live;
+
+/// The status is told at least this often.
+const STATUS_EVERY: Duration = Duration::from_secs(1);
+
+/// Joins what is known of a channel into its status: at every change that matters, else once a second.
+pub(super) struct Follow {
+    pub(super) status: watch::Sender<ChannelStatus>,
+    pub(super) presence: watch::Receiver<Presence>,
+    pub(super) source: watch::Receiver<Option<SourceStatus>>,
+    pub(super) progress: watch::Receiver<Progress>,
+    pub(super) drawn: watch::Receiver<Drawn>,
+    pub(super) problems: watch::Receiver<Vec<CardProblem>>,
+    pub(super) codes: watch::Receiver<Vec<CodeCheck>>,
+    pub(super) storage: watch::Receiver<Option<String>>,
+    pub(super) clean: watch::Receiver<Option<String>>,
+    pub(super) relief: watch::Receiver<Option<&'static str>>,
+    pub(super) pushes: watch::Receiver<Vec<PushStatus>>,
+    pub(super) live: Arc<Live>,
+}
+
+impl Follow {
+    pub(super) async fn run(mut self) {
+        let mut every = tokio::time::interval(STATUS_EVERY);
+        loop {
+            let now = *self.progress.borrow_and_update();
+            let shown = *self.drawn.borrow_and_update();
+            let (publisher, publishers) = ranked(self.presence.borrow_and_update().clone());
+            self.status.send_replace(ChannelStatus {
+                publisher,
+                publishers,
+                source: self.source.borrow_and_update().clone(),
+                pushes: self.pushes.borrow_and_update().clone(),
+                showing: now.showing,
+                programme_ms: now.frame.as_millis(),
+                programme_wall: self.live.wall_of(now.frame),
+                behind_ms: now.behind_ms,
+                skipped_frames: now.skipped_frames,
+                drawn_rev: shown.rev,
+                drawn_ms: shown.first_frame.as_millis(),
+                card_problems: self.problems.borrow_and_update().clone(),
+                codes: self.codes.borrow_and_update().clone(),
+                storage_problem: self.storage.borrow_and_update().clone(),
+                lowered_preset: *self.relief.borrow_and_update(),
+                clean_problem: self.clean.borrow_and_update().clone(),
+            });
+            let has_ended = tokio::select! {
+                _ = every.tick() => false,
+                changed = self.presence.changed() => changed.is_err(),
+                changed = self.source.changed() => changed.is_err(),
+                changed = self.drawn.changed() => changed.is_err(),
+                changed = self.problems.changed() => changed.is_err(),
+                changed = self.codes.changed() => changed.is_err(),
+                Ok(()) = self.clean.changed() => false,
+                Ok(()) = self.pushes.changed() => false, // without targets nobody tells
+                changed = self.progress.wait_for(|progress| progress.showing != now.showing) => changed.is_err(),
+            };
+            if has_ended {
+                return;
+            }
+        }
+    }
+}
+
+/// Who is on air or would be, and everybody, the best rank first.
+fn ranked(presence: Presence) -> (PublisherStatus, Vec<PublisherStatus>) {
+    let mut publishers: Vec<PublisherStatus> = presence.publishers.into_values().collect();
+    publishers.sort_by_key(|one| (one.rank, std::cmp::Reverse(one.id)));
+    let on_air = publishers.iter().find(|one| one.role == Role::OnAir).or(publishers.first()).cloned();
+    let nobody = || PublisherStatus { last_end: presence.last_end, ..PublisherStatus::default() };
+    (on_air.unwrap_or_else(nobody), publishers)
+}
