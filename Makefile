@@ -28,8 +28,9 @@ lint:
 
 bench:
 	sh ./.install.sh test
-	$(CARGO) build --release --locked --bin vitrine --example blend --example connect
+	$(CARGO) build --release --locked --bin vitrine --example blend --example connect --example viewers
 	python3 tests/bench/bench.py $(ARGS)
+	python3 tests/bench/serve.py
 
 install:
 	sh ./.install.sh run
