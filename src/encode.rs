@@ -82,7 +82,7 @@ impl Run {
 
 impl Encoder {
     /// Starts an encoder for `channel`. `prepare` may reach into the pipeline before it plays: this is where
-    /// the overlay gets its board.
+    /// the overlay gets its board. `lowered` is a preset in place of the channel's.
     ///
     /// # Errors
     /// [`pipeline::Error`] when the description does not fit or an element is missing.
@@ -91,21 +91,22 @@ impl Encoder {
         channel: &Channel,
         grid: &Grid,
         gallery: &Arc<Gallery>,
+        lowered: Option<&str>,
         prepare: impl FnOnce(&Pipeline) -> Result<(), pipeline::Error>,
     ) -> Result<(Self, Arc<dyn Sink>), pipeline::Error> {
         let pipeline = Description::load("programme", replacements)?.build()?;
         prepare(&pipeline)?;
         let (sender, packets) = mpsc::channel(UNITS);
-        let mut relief = None;
+        let (mut relief, preset) = (None, lowered.unwrap_or(&channel.preset));
         for (track, rung) in channel.rungs.iter().enumerate() {
             let name = choose(channel, rung.coding, replacements);
             tracing::info!(channel = channel.name, rung = rung.name, "coded by {name}");
             let branch =
                 Description::load(&format!("rung_{name}"), replacements)?.branch(&pipeline, "rungs")?;
             let encoder: gst::Element = branch.element("encoder")?;
-            set_up(&encoder, name, rung, grid, &channel.preset);
+            set_up(&encoder, name, rung, grid, preset);
             if track == 0 && name == "x264" {
-                relief = Some(Relief::new(encoder, rung, grid, &channel.preset));
+                relief = Some(Relief::new(encoder, rung, grid, &channel.preset, preset));
             }
             let size = gst::Caps::builder("video/x-raw")
                 .field("width", rung.canvas.width as i32)
@@ -134,8 +135,13 @@ impl Encoder {
 
     /// Has the first rung coded with the next faster preset, from the next segment on. Its name; nothing when there is none
     /// that is faster.
-    pub fn relieve(&mut self) -> Option<&'static str> {
-        self.relief.as_mut()?.next()
+    pub fn lower_preset(&mut self) -> Option<&'static str> {
+        self.relief.as_mut()?.lower()
+    }
+
+    /// The same with the next slower one, up to what is configured.
+    pub fn raise_preset(&mut self) -> Option<&'static str> {
+        self.relief.as_mut()?.raise()
     }
 
     /// Ends it.

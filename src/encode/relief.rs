@@ -1,4 +1,5 @@
-//! When this machine does not keep up: the first rung, which costs the most, is coded with a faster preset.
+//! When this machine does not keep up: the first rung, which costs the most, is coded with a faster preset, and with the
+//! configured one again when all has been well for long.
 //!
 //! An encoder's preset is set when it starts, so another takes its place, between two segments and in the thread that
 //! brings the frames: nothing is lost, and the new one begins with a key frame.
@@ -17,21 +18,43 @@ pub(super) struct Relief {
     before: Option<gst::Pad>,
     rung: Rung,
     grid: Grid,
-    preset: &'static str,
+    /// Places in [`PRESETS`]: as configured, and now.
+    configured: usize,
+    now: usize,
 }
 
 impl Relief {
-    pub(super) fn new(encoder: gst::Element, rung: &Rung, grid: &Grid, preset: &str) -> Self {
+    pub(super) fn new(
+        encoder: gst::Element,
+        rung: &Rung,
+        grid: &Grid,
+        configured: &str,
+        preset: &str,
+    ) -> Self {
         let before = encoder.static_pad("sink").and_then(|pad| pad.peer());
-        let preset = PRESETS.iter().find(|known| **known == preset).copied().unwrap_or(PRESETS[0]);
-        Self { before, rung: rung.clone(), grid: *grid, preset }
+        let place = |name: &str| PRESETS.iter().position(|known| *known == name).unwrap_or(0);
+        let (configured, now) = (place(configured), place(preset));
+        Self { before, rung: rung.clone(), grid: *grid, configured, now }
     }
 
-    /// Asks for the next faster preset; its name.
-    pub(super) fn next(&mut self) -> Option<&'static str> {
-        let place = PRESETS.iter().position(|known| *known == self.preset)?;
-        self.preset = PRESETS.get(place.checked_sub(1)?)?;
-        let (rung, grid, preset) = (self.rung.clone(), self.grid, self.preset);
+    /// Asks for the next faster preset; its name. Nothing when there is none.
+    pub(super) fn lower(&mut self) -> Option<&'static str> {
+        self.now = self.now.checked_sub(1)?;
+        self.ask()
+    }
+
+    /// Asks for the next slower one, as far as it is configured.
+    pub(super) fn raise(&mut self) -> Option<&'static str> {
+        if self.now >= self.configured {
+            return None;
+        }
+        self.now += 1;
+        self.ask()
+    }
+
+    fn ask(&self) -> Option<&'static str> {
+        let preset = PRESETS[self.now];
+        let (rung, grid) = (self.rung.clone(), self.grid);
         self.before.as_ref()?.add_probe(gst::PadProbeType::BUFFER, move |before, about| {
             let time = about.buffer().and_then(|buffer| buffer.pts()).map(|pts| MediaTime(pts.nseconds()));
             let frame = time.map(|time| grid.rate().frame_at(time));

@@ -85,7 +85,7 @@ pub async fn code(
     let channel = Channel { rungs: vec![rung], ..channel.clone() };
     let grid = Grid::new(channel.canvas.rate, &config::Hls::default());
     let gallery = Arc::<Gallery>::default();
-    let (mut encoder, inlet) = Encoder::start(replacements, &channel, &grid, &gallery, prepare).await?;
+    let (mut encoder, inlet) = Encoder::start(replacements, &channel, &grid, &gallery, None, prepare).await?;
     let picture = picture.clone();
     let feeding = tokio::task::spawn_blocking(move || feed(&*inlet, &grid, &picture));
     let collected = tokio::time::timeout(LIMIT, collect(&mut encoder, &grid)).await;

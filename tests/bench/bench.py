@@ -1,15 +1,15 @@
 """Prints one table of ratios, each measured in one run on this machine. `make bench` runs it.
 
 Rows (a), (b): CPU of the whole server against ffmpeg doing the same work on the same clip at the same time.
-Rows (c), (j), (k), (l): what cards cost, see cards.py and blend.rs. Rows (d) to (g): seconds, frames and MiB against their bars.
+Rows (c), (j), (k), (l): what cards cost, see cards.py and blend.rs. Row (m): a ladder. Rows (n), (o): see glass.py. Rows (d) to (g): seconds, frames and MiB against their bars.
 Row (h): publishers that come and leave, in turn with nginx-rtmp. Row (i): what a publisher costs that only waits.
 Only 127.0.0.1 is spoken to. `--minutes N` sets how long the server runs for (a), (b) and (g); 1 by default;
 growth of memory is judged from 3 minutes on. `--only hi` measures those rows alone.
 """
 
-import json, os, re, shutil, socket, subprocess, sys, tempfile, threading, time, urllib.request
+import json, os, re, shutil, socket, subprocess, sys, tempfile, time, urllib.request
 
-import cards
+import cards, glass
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 MINUTES = float(sys.argv[sys.argv.index("--minutes") + 1]) if "--minutes" in sys.argv else 1.0
@@ -56,6 +56,7 @@ class Server:
         path = f"{data}/endpoints.json"
         until(lambda: os.path.exists(path))
         found = json.load(open(path))
+        self.token = TOKEN
         self.http, self.rtmp = f"http://{found['http']}", f"rtmp://{found['rtmp']}/live/{KEY}"
 
     def get(self, path):
@@ -152,6 +153,34 @@ def whole_path(clip):
     return used[0] / used[1], used[0] / used[2], rss, rss - rss_before
 
 
+def ladder(clip):
+    """(m): a channel with its usual three rungs, against one ffmpeg that decodes the same clip, scales it and runs the same
+    three x264 encodes, and does nothing with them; side by side."""
+    server = Server(rungs="[{ height = 432, kbps = 1100 }, { height = 234, width = 416, kbps = 145 }]")
+    server.until_on_time()
+    host = server.publish(clip)
+    until(lambda: server.channel()["showing"] == "live")
+    each = lambda kbps: [
+        "-c:v", "libx264", "-preset", "veryfast", "-tune", "zerolatency", "-threads:v", "1", "-g", "60",
+        "-x264-params", "sliced-threads=0:scenecut=0:bframes=0", "-b:v", f"{kbps}k", "-maxrate", f"{kbps}k", "-bufsize", f"{kbps * 6 // 10}k",
+        "-an", "-f", "null", "-"]
+    bare = spawn("ffmpeg", "-v", "error", "-re", "-stream_loop", "-1", "-i", clip, "-filter_complex",
+                 "[0:v]split=3[a][b][c];[b]scale=768:432:flags=bilinear[d];[c]scale=416:234:flags=bilinear[e]",
+                 "-map", "[a]", *each(3000), "-map", "[d]", *each(1100), "-map", "[e]", *each(145))
+    time.sleep(5)  # past every start-up
+    pids = [server.process.pid, bare.pid]
+    before, skipped = [cpu_seconds(pid) for pid in pids], server.channel()["skippedFrames"]
+    time.sleep(30)
+    used = [(cpu_seconds(pid) - start) / 30 for pid, start in zip(pids, before)]
+    skipped = server.channel()["skippedFrames"] - skipped
+    for process in (host, bare):
+        process.kill()
+        process.wait()
+    server.stop()
+    print(f"three rungs, CPU seconds per second: server {used[0]:.3f} ({skipped} pictures left out), bare {used[1]:.3f}")
+    return used[0] / used[1]
+
+
 def first_frame(clip):
     """(d): from the start of ffmpeg's process to the first listed part that shows the host."""
     server = Server()
@@ -188,25 +217,7 @@ def frame_to_part():
     """(f): a flash goes into an encoder at a known moment; when is the part that holds it to be had?"""
     server = Server()
     server.until_on_time()
-    host = spawn(
-        "ffmpeg", "-v", "error", "-f", "rawvideo", "-pix_fmt", "gray", "-s", "320x180", "-r", "30", "-i", "-",
-        "-f", "lavfi", "-i", "anullsrc=sample_rate=48000", "-c:v", "libx264", "-preset", "ultrafast", "-tune", "zerolatency",
-        "-g", "30", "-pix_fmt", "yuv420p", "-c:a", "aac", "-flush_packets", "1", "-f", "flv", server.rtmp, stdin=subprocess.PIPE)
-    sent, stop = [], threading.Event()
-
-    def feed():
-        start, n = time.monotonic(), 0
-        while not stop.is_set():
-            is_flash = n >= 150 and n % 75 < 15
-            if is_flash and n % 75 == 0:
-                sent.append(time.time())
-            host.stdin.write(bytes([235 if is_flash else 16]) * (320 * 180))
-            host.stdin.flush()
-            n += 1
-            time.sleep(max(0, start + n / 30 - time.monotonic()))
-
-    thread = threading.Thread(target=feed)
-    thread.start()
+    flashes = glass.Flashes(server, spawn)
     until(lambda: server.channel()["showing"] == "live")
     text = server.get("/live/main/video.m3u8").decode()
     init = server.get("/live/main/" + re.search(r'EXT-X-MAP:URI="([^"]+)"', text)[1])
@@ -216,9 +227,7 @@ def frame_to_part():
         for part in range(6):
             segments[n] = segments.get(n, b"") + until(lambda: part_bytes(server, n, part))
             had[n, part] = time.time()
-    stop.set()
-    thread.join()
-    host.kill()
+    flashes.stop()
     server.stop()
     delays = []
     dark = True
@@ -228,7 +237,7 @@ def frame_to_part():
         for frame, value in enumerate(gray):
             if value > 120 and dark:
                 at = had[n, frame // 10]
-                delays.append(at - max(moment for moment in sent if moment < at))
+                delays.append(at - max(moment for moment in flashes.sent if moment < at))
             dark = value < 120
     print(f"frame to part: {[f'{delay:.2f}' for delay in delays]} s")
     return max(delays)
@@ -356,11 +365,15 @@ ROWS = {
     "j": lambda clip: with_server(lambda server: cards.storm_rows(server, clip, 60 * min(MINUTES, 1))),
     "k": lambda _: cards.kernel_rows(ROOT),
     "l": lambda _: with_server(lambda server: cards.prepared_rows(server, rss_mib)),
+    "m": lambda clip: [("(m) three rungs / the same x264 encodes bare", ladder(clip), 1.1, "<=")],
+    "n": lambda _: with_server(
+        lambda server: [("(n) glass to glass in hls.js, s", glass.glass_to_glass(server, spawn, until), 2.0, "<=")]),
+    "o": lambda _: with_server(lambda server: [("(o) composed to monitor, the worst, ms", glass.monitor_delay(server), 300, "<=")]),
 }
 
 
 def main():
-    only = sys.argv[sys.argv.index("--only") + 1] if "--only" in sys.argv else "abcdefghijkl"
+    only = sys.argv[sys.argv.index("--only") + 1] if "--only" in sys.argv else "abcdefghijklmno"
     clip = make_clip()
     rows = [row for letters, measure in ROWS.items() if set(letters) & set(only) for row in measure(clip)]
     print(f"\n{'':52} {'measured':>9} {'bar':>7}  of bar")

@@ -39,6 +39,32 @@ pub(crate) fn key_frames(server: &Server, rendition: &str, segments: std::ops::R
 }
 
 #[test]
+fn a_rung_in_hevc_stands_beside_the_others_and_plays() {
+    let data = Folder::new();
+    let file = data.0.join("hevc.toml");
+    let text = USUAL.replace("kbps = 300 }", "kbps = 300, codec = \"hevc\" }");
+    std::fs::write(&file, text + "preset = \"ultrafast\"\n").unwrap();
+    let file = file.to_str().unwrap().to_owned();
+    let server = Server::on(data, &["--config", &file]);
+    let end = server.live_segment() + 2;
+    server.segment("video", end);
+    server.segment("video-216-hevc", end);
+    let index = server.text("/live/main/index.m3u8");
+    assert!(index.contains("CODECS=\"hvc1.") && index.contains("CODECS=\"avc1."), "{index}");
+    let (top, low) =
+        (key_frames(&server, "video", end - 3..end), key_frames(&server, "video-216-hevc", end - 3..end));
+    assert!(top.len() == 3 && top == low, "{top:?} and {low:?}");
+    let output = Command::new("ffprobe")
+        .args(["-v", "error", "-count_frames", "-select_streams", "v", "-show_entries"])
+        .args(["stream=codec_name,codec_tag_string,width,height,nb_read_frames", "-of", "csv=p=0"])
+        .arg(server.data.0.join("video-216-hevc.mp4"))
+        .output()
+        .unwrap();
+    assert_eq!(String::from_utf8(output.stdout).unwrap().trim(), "hevc,hvc1,384,216,180");
+    assert!(output.stderr.is_empty(), "{}", String::from_utf8_lossy(&output.stderr));
+}
+
+#[test]
 fn rungs_have_their_key_frames_and_parts_at_the_same_times() {
     let server = server(Folder::new());
     let _host = server.publish(clip());

@@ -58,14 +58,18 @@ impl Encoding {
     pub(super) async fn build(&self) -> Result<Encoder, pipeline::Error> {
         let board = self.board.clone();
         let lowered = *self.relief.borrow();
-        let preset = lowered.map_or_else(|| self.channel.preset.clone(), str::to_owned);
-        let channel = config::Channel { preset, ..self.channel.clone() };
-        let (encoder, inlet) =
-            Encoder::start(self.replacements.as_deref(), &channel, &self.grid, &self.gallery, |pipeline| {
+        let (encoder, inlet) = Encoder::start(
+            self.replacements.as_deref(),
+            &self.channel,
+            &self.grid,
+            &self.gallery,
+            lowered,
+            |pipeline| {
                 pipeline.element::<VitrineOverlay>("overlay")?.set_board(board);
                 Ok(())
-            })
-            .await?;
+            },
+        )
+        .await?;
         self.outlet.connect(inlet);
         Ok(encoder)
     }
@@ -96,6 +100,17 @@ impl Encoding {
                 encoder = self.rebuild() => encoder,
             };
         }
+    }
+
+    /// The first rung is coded with another preset from now on.
+    fn tell_preset(&self, preset: Option<&'static str>) {
+        let Some(preset) = preset else { return };
+        let channel = &self.channel.name;
+        tracing::warn!(
+            channel,
+            "the first rung is coded with preset {preset} from now on, by what this machine can do"
+        );
+        self.relief.send_replace((preset != self.channel.preset).then_some(preset));
     }
 
     async fn rebuild(&self) -> Encoder {
@@ -133,14 +148,10 @@ impl Encoding {
                     if self.outlet.is_stuck() {
                         return "it takes no more frames".into();
                     }
-                    if strain.is_too_much(progress.borrow().skipped_frames)
-                        && let Some(preset) = encoder.relieve()
-                    {
-                        tracing::warn!(
-                            channel = self.channel.name,
-                            "this machine does not keep up: the first rung is coded with preset {preset} from now on"
-                        );
-                        self.relief.send_replace(Some(preset));
+                    match strain.look(progress.borrow().skipped_frames) {
+                        Some(Need::Relief) => self.tell_preset(encoder.lower_preset()),
+                        Some(Need::Quality) => self.tell_preset(encoder.raise_preset()),
+                        None => {}
                     }
                 }
             }
@@ -148,23 +159,53 @@ impl Encoding {
     }
 }
 
-/// How long pictures have been left out, lately.
-#[derive(Debug, Default)]
+/// Looks without a loss after which a lowered preset is raised by a step: five minutes, doubled each time it was lowered.
+const CALM_LOOKS: u32 = 1200;
+/// Half a day.
+const MOST_CALM_LOOKS: u32 = 172_800;
+
+/// Whether pictures have been left out, lately.
+#[derive(Debug)]
 struct Strain {
     seen: u64,
     level: u32,
+    calm: u32,
+    patience: u32,
+}
+
+impl Default for Strain {
+    fn default() -> Self {
+        Self { seen: 0, level: 0, calm: 0, patience: CALM_LOOKS }
+    }
+}
+
+/// What a look finds.
+#[derive(Debug, PartialEq, Eq)]
+enum Need {
+    /// Something has to give: pictures were left out in most of the last few looks.
+    Relief,
+    /// There would be room for more, as it seems.
+    Quality,
 }
 
 impl Strain {
-    /// Whether something has to give: pictures were left out in most of the last few looks.
-    fn is_too_much(&mut self, skipped_frames: u64) -> bool {
+    fn look(&mut self, skipped_frames: u64) -> Option<Need> {
         let is_bad = std::mem::replace(&mut self.seen, skipped_frames) < skipped_frames;
-        self.level = if is_bad { self.level + 4 } else { self.level.saturating_sub(1) };
-        let is_too_much = self.level >= 40;
-        if is_too_much {
-            self.level = 0; // what is done now needs time to help
+        if is_bad {
+            (self.level, self.calm) = (self.level + 4, 0);
+        } else {
+            (self.level, self.calm) = (self.level.saturating_sub(1), self.calm + 1);
         }
-        is_too_much
+        if self.level >= 40 {
+            self.level = 0; // what is done now needs time to help
+            self.patience = (self.patience * 2).min(MOST_CALM_LOOKS);
+            return Some(Need::Relief);
+        }
+        if self.calm >= self.patience {
+            self.calm = 0;
+            return Some(Need::Quality);
+        }
+        None
     }
 }
 
@@ -321,5 +362,29 @@ impl<'a> Packager<'a> {
             .collect();
         let text = |is_whole| multivariant::text(&rungs, &sound, is_whole);
         self.encoding.live.set_multivariant(text(true), text(false));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_lasts_is_relieved_and_what_was_relieved_is_tried_again_ever_later() {
+        let (mut strain, mut skipped) = (Strain::default(), 0);
+        let mut until = |need: &Need, is_bad: bool| {
+            let mut look = || {
+                skipped += u64::from(is_bad);
+                strain.look(skipped)
+            };
+            (1..1_000_000_i32).find(|_| look().as_ref() == Some(need)).unwrap()
+        };
+        assert_eq!(until(&Need::Relief, true), 10);
+        assert_eq!(until(&Need::Quality, false), 2 * CALM_LOOKS as i32);
+        assert_eq!(until(&Need::Relief, true), 10);
+        assert_eq!(until(&Need::Quality, false), 4 * CALM_LOOKS as i32);
+        let mut now_and_then = Strain::default();
+        let needs = (0..1000).filter_map(|n| now_and_then.look(n / 10)).count();
+        assert_eq!(needs, 0, "one in ten looks is no lasting trouble");
     }
 }
