@@ -1,6 +1,6 @@
 #!/bin/sh
 # Installs what is missing to build, run or test Vitrine on Debian and Ubuntu; lists it first. Quick and silent
-# when nothing is missing. Usage: .install.sh build|run|test
+# when nothing is missing. Usage: .install.sh build|run|test|players
 set -eu
 
 build="build-essential pkg-config clang libgstreamer1.0-dev libgstreamer-plugins-base1.0-dev libsrt-gnutls-dev"
@@ -9,6 +9,10 @@ tests="gstreamer1.0-tools ffmpeg zbar-tools python3 srt-tools iproute2 nginx-lig
 
 want="$build"
 [ "$1" = build ] || want="$want $run"
+if [ "$1" = players ]; then
+  want="$want vlc-bin vlc-plugin-base mpv"
+  set -- test players
+fi
 if [ "$1" = test ]; then
   want="$want $tests"
   command -v node >/dev/null 2>&1 || want="$want nodejs"
@@ -66,4 +70,8 @@ fi
 if [ "$1" = test ] && [ ! -e tests/oracle/node_modules/.package-lock.json ]; then
   echo "Installing the outside playlist parser with npm into tests/oracle"
   (cd tests/oracle && npm ci --no-audit --no-fund --silent)
+fi
+if [ "${2:-}" = players ] && [ ! -e tests/players/node_modules/.package-lock.json ]; then
+  echo "Installing a player with npm into tests/players"
+  (cd tests/players && npm ci --no-audit --no-fund --silent)
 fi

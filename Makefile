@@ -1,5 +1,5 @@
 # Two commands: `make run` and `make test`. Both install what is missing first, and say what.
-.PHONY: run demo test lint bench check install
+.PHONY: run demo test lint bench players check install
 
 CARGO ?= $(shell command -v cargo 2>/dev/null || echo $(HOME)/.cargo/bin/cargo)
 ARGS ?=
@@ -31,6 +31,12 @@ bench:
 	$(CARGO) build --release --locked --bin vitrine --example blend --example connect --example viewers
 	python3 tests/bench/bench.py $(ARGS)
 	python3 tests/bench/serve.py
+
+# Two minutes each with eight players; stalls are counted.
+players:
+	sh ./.install.sh players
+	$(CARGO) build --release --locked --bin vitrine
+	python3 tests/players/players.py $(ARGS)
 
 install:
 	sh ./.install.sh run
