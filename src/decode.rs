@@ -257,7 +257,7 @@ fn watch_size(decoder: &gst::Element, watcher: Watcher) {
                 if let Some(decoder) = weak.upgrade() {
                     gst::element_error!(decoder, gst::StreamError::Format, ["{text}"]);
                 }
-                return gst::PadProbeReturn::Drop;
+                return gst::PadProbeReturn::Handled;
             }
             watcher(Seen::Size { width: video.width(), height: video.height() });
             if video.is_interlaced() {

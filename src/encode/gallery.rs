@@ -100,7 +100,7 @@ impl Gallery {
                 *last = Some(now);
                 gst::PadProbeReturn::Ok
             } else {
-                gst::PadProbeReturn::Drop
+                gst::PadProbeReturn::Handled // gstreamer 0.25 lets the core free what it has freed itself after Drop
             }
         });
     }

@@ -86,7 +86,7 @@ fn replace(before: &gst::Pad, rung: &Rung, grid: &Grid, preset: &str) -> Result<
     set_up(&new, "x264", rung, grid, preset);
     // What it holds back comes out; that it ends is nobody's business behind it.
     exit.add_probe(gst::PadProbeType::EVENT_DOWNSTREAM, |_, about| match about.event() {
-        Some(event) if event.type_() == gst::EventType::Eos => gst::PadProbeReturn::Drop,
+        Some(event) if event.type_() == gst::EventType::Eos => gst::PadProbeReturn::Handled,
         _ => gst::PadProbeReturn::Ok,
     });
     entry.send_event(gst::event::Eos::new());
