@@ -25,9 +25,6 @@ use crate::time::{MediaTime, ProgramClock};
 /// Behind the clock by more than this, the programme leaves out pictures until it has caught up.
 const LATE_NANOS: i64 = 300_000_000;
 
-/// So many ticks after the start, a programme that has never been on time is late too.
-const START_TICKS: u64 = 360;
-
 /// After this long without a picture, a publisher's sound is put on air alone.
 const SOUND_ALONE_NANOS: i64 = 2_000_000_000;
 /// Held for this long, a picture counts as standing.
@@ -292,11 +289,8 @@ fn run(mut programme: Programme, channel: &str, first_segment: u64, progress: &w
 /// Whether the machine keeps up.
 #[derive(Default)]
 struct Load {
-    /// The past, made at a start, is late by design: until it is made up, or found that it cannot be.
+    /// The past, made at a start, is late by design.
     was_on_time: bool,
-    /// Ticks since the start, and how late the first was.
-    ticks: u64,
-    at_start_nanos: i64,
     skipped_frames: u64,
     /// When it was last said.
     said: Option<MediaTime>,
@@ -304,14 +298,8 @@ struct Load {
 
 impl Load {
     fn is_late(&mut self, behind_nanos: i64) -> bool {
-        if self.ticks == 0 {
-            self.at_start_nanos = behind_nanos;
-        }
-        self.ticks += 1;
-        // At a start there is time to make up. It is made up with all pictures, unless the machine is not faster than time.
-        let is_hopeless = behind_nanos > self.at_start_nanos + LATE_NANOS || self.ticks > START_TICKS;
-        self.was_on_time |= behind_nanos <= LATE_NANOS || is_hopeless;
-        behind_nanos > LATE_NANOS && self.was_on_time
+        self.was_on_time |= behind_nanos <= LATE_NANOS;
+        behind_nanos > LATE_NANOS
     }
 
     /// Counts a tick; whether it is time to say something.

@@ -19,8 +19,8 @@ use crate::time::MediaTime;
 
 /// Ticks a second of the picture.
 const TIMESCALE: u32 = 90_000;
-/// A key frame within this much of a segment's start does not end it: 1 second.
-const SHORTEST_TICKS: u64 = TIMESCALE as u64;
+/// A key frame within this much of a segment's start does not end it: 1.9 seconds. Ten of these are three target durations.
+const SHORTEST_TICKS: u64 = TIMESCALE as u64 * 19 / 10;
 /// Sound further than this from where the block before ended has a hole before it, or comes twice: a 20th of a second.
 const TORN: u64 = 20;
 /// Events that wait for their part.
@@ -41,6 +41,30 @@ pub struct Header {
     pub codecs: String,
     /// Pixels across and down.
     pub size: (u16, u16),
+    /// Samples a second of its sound, if it has any.
+    sound_hz: Option<u32>,
+}
+
+impl Header {
+    /// Of what is coded so. Sound that is not AAC is left out.
+    ///
+    /// # Errors
+    /// [`Error::Unsuited`] when the picture is neither H.264 nor HEVC, [`Error::Configuration`] when its size cannot be
+    /// read.
+    pub fn new(picture: &Format, sound: Option<&Format>) -> Result<Self, Error> {
+        if !matches!(picture.codec, Codec::H264 | Codec::Hevc) {
+            return Err(Error::Unsuited(picture.codec.name()));
+        }
+        let size = codec::size(picture)?;
+        let sound = sound.filter(|format| format.codec == Codec::Aac);
+        let sound = sound.and_then(|format| Some((&format.config, codec::aac_sound(&format.config)?)));
+        let mut codecs = codec::picture(picture)?;
+        if let Some((config, _)) = sound {
+            codecs = format!("{codecs},{}", codec::aac(config)?);
+        }
+        let init = cmaf::muxed_init(picture, size, TIMESCALE, sound)?;
+        Ok(Self { init, codecs, size, sound_hz: sound.map(|(_, (hz, _))| hz) })
+    }
 }
 
 /// Picture and sound to parts.
@@ -96,26 +120,10 @@ impl Muxer {
         }
     }
 
-    /// What follows is coded so, until [`Self::end`]. Sound that is not AAC is left out.
-    ///
-    /// # Errors
-    /// [`Error::Unsuited`] when the picture is neither H.264 nor HEVC, [`Error::Configuration`] when its size cannot be
-    /// read.
-    pub fn begin(&mut self, picture: &Format, sound: Option<&Format>) -> Result<Header, Error> {
-        if !matches!(picture.codec, Codec::H264 | Codec::Hevc) {
-            return Err(Error::Unsuited(picture.codec.name()));
-        }
-        let size = codec::size(picture)?;
-        let sound = sound.filter(|format| format.codec == Codec::Aac);
-        let sound = sound.and_then(|format| Some((&format.config, codec::aac_sound(&format.config)?)));
-        let mut codecs = codec::picture(picture)?;
-        if let Some((config, _)) = sound {
-            codecs = format!("{codecs},{}", codec::aac(config)?);
-        }
-        let init = cmaf::muxed_init(picture, size, TIMESCALE, sound)?;
+    /// What follows is coded as `header` says, until [`Self::end`].
+    pub fn begin(&mut self, header: &Header) {
         self.picture = Picture::default();
-        self.sound = sound.map(|(_, (hz, _))| Sound { hz, samples: Vec::new(), start: 0, next: None });
-        Ok(Header { init, codecs, size })
+        self.sound = header.sound_hz.map(|hz| Sound { hz, samples: Vec::new(), start: 0, next: None });
     }
 
     /// Puts an event into the part of its time; one that comes too late for that, into the next.

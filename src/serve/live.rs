@@ -21,8 +21,8 @@ use crate::time::{MediaTime, Stopwatch, WallTime};
 
 /// The track of a publisher's own picture and sound.
 pub const CLEAN_TRACK: &str = "source";
-/// Its segments that are listed: of two seconds mostly, and six at most.
-const CLEAN_LISTED: usize = 15;
+/// Its segments that are listed: of two seconds mostly, and six at most. All is in memory, as a publisher sends it.
+const CLEAN_LISTED: usize = 10;
 /// Initialisation segments that are held: a publisher that changes its mind all the time takes no more memory.
 const MOST_INITS: usize = 64;
 

@@ -181,7 +181,7 @@ fn two_minutes_of_drops_takeovers_and_a_kill_are_one_legal_list_of_right_media()
                 rungs = [{ height = 270, kbps = 200 }]\n";
     std::fs::write(&file, text).unwrap();
     let file = file.to_str().unwrap().to_owned();
-    let mut server = Server::on(data, &["--config", &file]);
+    let mut server = Server::alone_on(data, &["--config", &file]);
     let mut before_kill: BTreeMap<&str, Vec<Version>> = BTreeMap::new();
     for is_second in [false, true] {
         let stop = Arc::new(AtomicBool::new(false));

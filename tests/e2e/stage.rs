@@ -132,6 +132,11 @@ impl Server {
         Self::run(Turn::take(true), Folder::new(), &[], &[])
     }
 
+    /// The same, configured.
+    pub(crate) fn alone_on(data: Folder, arguments: &[&str]) -> Self {
+        Self::run(Turn::take(true), data, &[], arguments)
+    }
+
     /// A second server in the same story.
     pub(crate) fn beside(first: &Self) -> Self {
         Self::run(first.turn.clone(), Folder::new(), &[], &[])

@@ -261,10 +261,12 @@ struct Out {
 
 impl Out {
     fn begin(&mut self, picture: &Format, sound: Option<&Format>) -> Result<(), package::Error> {
+        // First whether it can be: what is shown goes on when not.
+        let header = Header::new(picture, sound)?;
         if let Some(last) = self.muxer.end()? {
             self.publish(last);
         }
-        let header = self.muxer.begin(picture, sound)?;
+        self.muxer.begin(&header);
         self.live.break_here(0);
         self.live.set_init(0, header.init.clone());
         (self.header, self.told.1) = (Some(header), 0.0);

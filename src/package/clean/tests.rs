@@ -33,7 +33,7 @@ fn block(ms: u64) -> AccessUnit {
 /// A publisher of `fps` with a key frame every `gop` frames and 44.1 kHz sound, for `seconds`.
 fn parts(fps: u64, gop: u64, seconds: u64) -> Vec<Part> {
     let mut muxer = Muxer::new(&grid(), 7);
-    muxer.begin(&h264(), Some(&aac())).unwrap();
+    muxer.begin(&Header::new(&h264(), Some(&aac())).unwrap());
     let mut units: Vec<AccessUnit> =
         (0..fps * seconds).map(|n| picture(n * 1000 / fps, n % gop == 0)).collect();
     units.extend((0..seconds * 44_100 / 1024).map(|n| block(n * 1024 * 1000 / 44_100)));
@@ -117,7 +117,7 @@ fn picture_and_sound_are_in_one_chunk_and_follow_without_a_hole() {
 #[test]
 fn a_hole_in_the_picture_makes_no_part_too_long_and_no_sound_comes_twice() {
     let mut muxer = Muxer::new(&grid(), 0);
-    muxer.begin(&h264(), Some(&aac())).unwrap();
+    muxer.begin(&Header::new(&h264(), Some(&aac())).unwrap());
     let mut found = Vec::new();
     for ms in (0..500).step_by(40).chain((1400..4000).step_by(40)) {
         found.extend(muxer.push(&picture(ms, ms == 0)).unwrap());
@@ -126,7 +126,7 @@ fn a_hole_in_the_picture_makes_no_part_too_long_and_no_sound_comes_twice() {
     assert!(found.iter().all(|part| part.seconds() <= grid().part_target()));
     assert!(found[0].seconds() > 0.99, "the last picture stands as long as it may");
     assert!(found[1].start.since(found[0].start) > 1_350_000_000, "and time goes on");
-    muxer.begin(&h264(), Some(&aac())).unwrap();
+    muxer.begin(&Header::new(&h264(), Some(&aac())).unwrap());
     for ms in [0, 23, 46, 0, 10, 70] {
         muxer.push(&block(ms)).unwrap();
     }
@@ -136,13 +136,12 @@ fn a_hole_in_the_picture_makes_no_part_too_long_and_no_sound_comes_twice() {
 
 #[test]
 fn what_players_cannot_have_is_said() {
-    let mut muxer = Muxer::new(&grid(), 0);
     let av1 = Format { codec: Codec::Av1, config: Bytes::new() };
-    assert!(matches!(muxer.begin(&av1, None), Err(Error::Unsuited("AV1"))));
+    assert!(matches!(Header::new(&av1, None), Err(Error::Unsuited("AV1"))));
     let broken = Format { codec: Codec::H264, config: Bytes::from_static(b"\x01\x42") };
-    assert!(muxer.begin(&broken, None).is_err());
+    assert!(Header::new(&broken, None).is_err());
     let opus = Format { codec: Codec::Opus, config: Bytes::new() };
-    let header = muxer.begin(&h264(), Some(&opus)).unwrap();
+    let header = Header::new(&h264(), Some(&opus)).unwrap();
     assert_eq!(header.codecs, "avc1.42c00a", "without sound");
     assert_eq!(header.size, (64, 64));
 }
