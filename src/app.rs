@@ -221,7 +221,7 @@ fn door(config: &Config, doors: &Doors, channels: &[Channel], access: &Access) -
     let files = Files::default();
     let shows = channel::archive_folder(&config.data_dir);
     let routes = control::http::router(doors.clone())
-        .merge(serve::pictures::router(Arc::new(pictures), access.clone()))
+        .merge(serve::pictures::router(Arc::new(pictures), access.clone(), files.clone()))
         .merge(serve::vod::router(shows, access.clone(), files.clone()))
         .merge(serve::pages::router(doors.director.clone()));
     Door::new(Hls::new(Arc::new(offers), access.clone(), files), routes)

@@ -238,7 +238,7 @@ function drawStatus() {
   const storage = status.storageProblem && `${status.storageProblem}. Viewers cannot go back far.`;
   $("publisher-detail").textContent = last || "";
   const lowered = status.loweredPreset && `The largest picture is coded with preset ${status.loweredPreset}, because this machine did not keep up.`;
-  const clean = status.cleanProblem && `The clean rendition shows a slate: ${status.cleanProblem}.`;
+  const clean = status.cleanProblem && `${status.cleanProblem}.`;
   const alarms = [late, skipped, lowered, storage, clean].filter(Boolean).join(" ");
   if ($("alarms").textContent !== alarms) $("alarms").textContent = alarms;
   $("alarms").hidden = !alarms;

@@ -1,6 +1,7 @@
 //! Pictures of the programme as JPEG, cards and all: small ones for producers and for scrubbing, large ones as posters.
 //!
-//! They are taken from the frames that the encoders get. How often depends on who looks: nobody's picture costs nothing.
+//! They are taken from the frames that the encoders get: one every two seconds while nobody looks, eight a second while
+//! somebody does. A frame that is not wanted goes no further than the first queue.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};

@@ -62,7 +62,7 @@ impl Relief {
                 return gst::PadProbeReturn::Ok;
             }
             if let Err(error) = replace(before, &rung, &grid, preset) {
-                tracing::error!("the first rung keeps its encoder: {error}");
+                tracing::error!("the first rung's encoder cannot be replaced: {error}"); // if it is gone, all is built anew
             }
             gst::PadProbeReturn::Remove
         });
@@ -70,7 +70,8 @@ impl Relief {
     }
 }
 
-/// Puts another encoder behind `before`, whose thread this is: no frame is on its way there.
+/// Puts another encoder behind `before`, whose thread this is: no frame is on its way there. Should the old one not end, no
+/// frame is taken any more, which the inlet notices in its own time: then all of the pipeline is given up.
 fn replace(before: &gst::Pad, rung: &Rung, grid: &Grid, preset: &str) -> Result<(), gst::glib::BoolError> {
     let missing = || gst::glib::bool_error!("the encoder has no place");
     let entry = before.peer().ok_or_else(missing)?;
@@ -78,10 +79,16 @@ fn replace(before: &gst::Pad, rung: &Rung, grid: &Grid, preset: &str) -> Result<
     let exit = old.static_pad("src").ok_or_else(missing)?;
     let after = exit.peer().ok_or_else(missing)?;
     let bin = old.parent().and_downcast::<gst::Bin>().ok_or_else(missing)?;
-    let new = gst::ElementFactory::make("x264enc").build()?;
-    for name in ["tune", "sliced-threads", "b-adapt", "bframes", "vbv-buf-capacity", "pass", "option-string"]
-    {
-        new.set_property_from_value(name, &old.property_value(name));
+    let new = old.factory().ok_or_else(missing)?.create().build()?;
+    // All that it was told, by us or by the owner's own description of the rung.
+    let is_setting = |about: &gst::glib::ParamSpec| {
+        let flags = about.flags();
+        flags.contains(gst::glib::ParamFlags::READWRITE)
+            && !flags.contains(gst::glib::ParamFlags::CONSTRUCT_ONLY)
+            && !matches!(about.name(), "name" | "parent")
+    };
+    for about in old.list_properties().iter().filter(|about| is_setting(about)) {
+        new.set_property_from_value(about.name(), &old.property_value(about.name()));
     }
     set_up(&new, "x264", rung, grid, preset);
     // What it holds back comes out; that it ends is nobody's business behind it.

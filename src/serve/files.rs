@@ -3,7 +3,7 @@
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
 use tokio::sync::OnceCell;
@@ -20,51 +20,64 @@ pub struct Files(Arc<Mutex<Held>>);
 #[derive(Debug, Default)]
 struct Held {
     files: HashMap<PathBuf, Entry>,
+    bytes: usize,
     /// Counts requests: the order of the last ones.
     now: u64,
 }
 
-#[derive(Debug)]
+#[derive(Debug, Default)]
 struct Entry {
     data: Arc<OnceCell<Bytes>>,
+    bytes: usize,
     last: u64,
 }
 
 impl Held {
-    /// The place of a file, and what was not asked for longest given up for it.
     fn place(&mut self, path: &Path) -> Arc<OnceCell<Bytes>> {
         self.now += 1;
-        let now = self.now;
-        let entry =
-            self.files.entry(path.into()).or_insert_with(|| Entry { data: Arc::default(), last: now });
-        entry.last = now;
-        let data = entry.data.clone();
-        let size = |entry: &Entry| entry.data.get().map_or(0, Bytes::len);
-        let mut total: usize = self.files.values().map(size).sum();
-        while total > MOST_BYTES {
+        let entry = self.files.entry(path.into()).or_default();
+        entry.last = self.now;
+        entry.data.clone()
+    }
+
+    /// A file was read: what was not asked for longest is given up for it.
+    fn count(&mut self, path: &Path, bytes: usize) {
+        let Some(entry) = self.files.get_mut(path) else { return };
+        entry.bytes = bytes;
+        self.bytes += bytes;
+        while self.bytes > MOST_BYTES {
             let oldest = self.files.iter().min_by_key(|(_, entry)| entry.last);
-            let Some(oldest) = oldest.map(|(path, _)| path.clone()) else { break };
-            total -= self.files.remove(&oldest).as_ref().map_or(0, size);
+            let Some(oldest) = oldest.map(|(path, _)| path.clone()) else { return };
+            self.forget(&oldest);
         }
-        data
+    }
+
+    fn forget(&mut self, path: &Path) {
+        self.bytes -= self.files.remove(path).map_or(0, |entry| entry.bytes);
     }
 }
 
 impl Files {
+    fn lock(&self) -> MutexGuard<'_, Held> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// A file that never changes; nothing when it is too large to be held, or not there.
     pub(super) async fn read(&self, path: &Path) -> Option<Bytes> {
-        let place = self.0.lock().unwrap_or_else(PoisonError::into_inner).place(path);
+        let place = self.lock().place(path);
         // However many ask, one reads.
         let read = place.get_or_try_init(|| async {
             let about = tokio::fs::metadata(path).await?;
             if about.len() > LARGEST || !about.is_file() {
                 return Err(std::io::Error::other("too large"));
             }
-            tokio::fs::read(path).await.map(Bytes::from)
+            let data = tokio::fs::read(path).await.map(Bytes::from)?;
+            self.lock().count(path, data.len());
+            Ok(data)
         });
         let read = read.await.cloned();
         if read.is_err() {
-            self.0.lock().unwrap_or_else(PoisonError::into_inner).files.remove(path);
+            self.lock().forget(path);
         }
         read.ok()
     }

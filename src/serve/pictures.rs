@@ -3,13 +3,13 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use axum::Router;
 use axum::body::Body;
 use axum::extract::{Path, State};
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::middleware;
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
+use axum::{Extension, Router};
 use bytes::Bytes;
 
 use super::access::{self, Access};
@@ -112,12 +112,13 @@ impl Pictures {
 pub type Galleries = Arc<BTreeMap<String, Arc<Pictures>>>;
 
 /// The routes.
-pub fn router(galleries: Galleries, access: Access) -> Router {
+pub fn router(galleries: Galleries, access: Access, files: Files) -> Router {
     Router::new()
         .route("/live/{channel}/thumbnail.jpg", get(thumbnail))
         .route("/live/{channel}/poster.jpg", get(poster))
         .route("/live/{channel}/storyboard.vtt", get(list))
         .route("/live/{channel}/storyboard/{file}", get(sheet))
+        .layer(Extension(files))
         .layer(middleware::from_fn_with_state(access, access::guard))
         .layer(middleware::from_fn(super::hls::cross_origin))
         .with_state(galleries)
@@ -161,13 +162,12 @@ async fn list(State(all): State<Galleries>, Path(channel): Path<String>) -> Resp
 
 async fn sheet(
     State(all): State<Galleries>,
+    Extension(files): Extension<Files>,
     Path((channel, file)): Path<(String, String)>,
     headers: HeaderMap,
 ) -> Response {
     match all.get(&channel).and_then(|pictures| pictures.sheet(&file)) {
-        Some(found) => {
-            answer::media(found, "image/jpeg", &Asked::of(&headers), LIST_S, &Files::default()).await
-        }
+        Some(found) => answer::media(found, "image/jpeg", &Asked::of(&headers), LIST_S, &files).await,
         None => refusal(StatusCode::NOT_FOUND, LIST_S),
     }
 }

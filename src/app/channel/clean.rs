@@ -30,6 +30,8 @@ use crate::{config, pipeline};
 const UNITS: usize = 2048;
 /// Without a picture for so long the slate takes over: as long as a part may be.
 const GAP_NANOS: i64 = 1_000_000_000;
+/// Key frames are that far apart at most: without another one, who was refused is gone.
+const REFUSED_NANOS: i64 = 15_000_000_000;
 /// How often the slate is carried on.
 const TICK: Duration = Duration::from_millis(100);
 
@@ -151,7 +153,7 @@ impl Rendition {
             told: (Rate::default(), 0.0),
             pending: (0, 0.0),
         };
-        let mut state = State { shown: None, end: started, was_live, slates, problem };
+        let mut state = State { shown: None, end: started, was_live, refused: None, slates, problem };
         let mut tick = tokio::time::interval(TICK);
         tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         loop {
@@ -184,6 +186,8 @@ struct State {
     /// Up to where there is picture.
     end: MediaTime,
     was_live: bool,
+    /// When a key frame of the publisher on air was refused last.
+    refused: Option<MediaTime>,
     slates: [Coded; 2],
     problem: watch::Sender<Option<String>>,
 }
@@ -203,7 +207,8 @@ impl State {
                 Ok(()) => self.tell(None),
                 Err(error @ package::Error::Boxes(_)) => return Err(error),
                 Err(error) => {
-                    self.tell(Some(error.to_string()));
+                    self.refused = Some(unit.dts);
+                    self.tell(Some(format!("The clean rendition shows a slate: {error}")));
                     return Ok(()); // the slate goes on
                 }
             }
@@ -227,6 +232,10 @@ impl State {
     fn carry_on(&mut self, now: MediaTime, out: &mut Out) -> Result<(), package::Error> {
         if matches!(self.shown, Some(Shown::Publisher(..))) && now.since(self.end) < GAP_NANOS {
             return Ok(());
+        }
+        if self.refused.is_some_and(|refused| now.since(refused) > REFUSED_NANOS) {
+            self.refused = None; // whoever it was is gone
+            self.tell(None);
         }
         let slate = &self.slates[usize::from(self.was_live)];
         if !matches!(self.shown, Some(Shown::Slate(_))) {
