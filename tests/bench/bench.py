@@ -7,20 +7,16 @@ Only 127.0.0.1 is spoken to. `--minutes N` sets how long the server runs for (a)
 growth of memory is judged from 3 minutes on. `--only hi` measures those rows alone.
 """
 
-import json, os, re, shutil, socket, subprocess, sys, tempfile, time, urllib.request
+import json, os, re, shutil, subprocess, sys, tempfile, time, urllib.request
 
 import cards, glass
+from common import can_connect, cpu_seconds, free_port, table
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 MINUTES = float(sys.argv[sys.argv.index("--minutes") + 1]) if "--minutes" in sys.argv else 1.0
 TOKEN, KEY = "bench-admin-token", "bench-stream-key"
 WORK = tempfile.mkdtemp(prefix="vitrine-bench-")
 KBPS = 3000
-
-
-def cpu_seconds(pid):
-    fields = open(f"/proc/{pid}/stat").read().rsplit(")", 1)[1].split()
-    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 def rss_mib(pid):
@@ -106,9 +102,7 @@ def ffmpeg_same(clip, png):
     threads = ["-threads:v", sys.argv[sys.argv.index("--threads") + 1]] if "--threads" in sys.argv else []
     out = tempfile.mkdtemp(dir=WORK)
     overlay = ["-i", png, "-filter_complex", "[0:v][1:v]overlay=50:490[v]", "-map", "[v]", "-map", "0:a"] if png else []
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        address = f"rtmp://127.0.0.1:{free.getsockname()[1]}/live/bench"
+    address = f"rtmp://127.0.0.1:{free_port()}/live/bench"
     ffmpeg = spawn(
         "ffmpeg", "-v", "error", "-listen", "1", "-i", address, *overlay,
         "-c:v", "libx264", "-preset", "veryfast", "-tune", "zerolatency", *threads,
@@ -248,9 +242,7 @@ class Nginx:
 
     def __init__(self):
         self.folder = tempfile.mkdtemp(dir=WORK)
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            self.port = free.getsockname()[1]
+        self.port = free_port()
         open(f"{self.folder}/nginx.conf", "w").write(
             "load_module /usr/lib/nginx/modules/ngx_rtmp_module.so;\ndaemon off; master_process off;\n"
             f"pid {self.folder}/pid; error_log {self.folder}/log;\nevents {{ worker_connections 1024; }}\n"
@@ -261,11 +253,6 @@ class Nginx:
     def stop(self):
         self.process.terminate()
         self.process.wait()
-
-
-def can_connect(port):
-    with socket.socket() as probe:
-        return probe.connect_ex(("127.0.0.1", port)) == 0
 
 
 def connections():
@@ -376,14 +363,9 @@ def main():
     only = sys.argv[sys.argv.index("--only") + 1] if "--only" in sys.argv else "abcdefghijklmno"
     clip = make_clip()
     rows = [row for letters, measure in ROWS.items() if set(letters) & set(only) for row in measure(clip)]
-    print(f"\n{'':52} {'measured':>9} {'bar':>7}  of bar")
-    failed = 0
-    for name, value, bar, sign in sorted(rows):
-        well = {"<": value < bar, "<=": value <= bar, ">=": value >= bar}[sign]
-        failed += not well
-        print(f"{name:52} {value:9.3f} {sign:>2}{bar:6g}  {value / bar:5.0%}  {'ok' if well else 'OVER'}")
+    missed = table(rows)
     shutil.rmtree(WORK, ignore_errors=True)
-    sys.exit(1 if failed else 0)
+    sys.exit(1 if missed else 0)
 
 
 if __name__ == "__main__":

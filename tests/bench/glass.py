@@ -3,6 +3,8 @@ real browser says when it shows them; the monitor's pictures say themselves of w
 
 import base64, datetime, json, os, shutil, socket, subprocess, tempfile, threading, time, urllib.request
 
+from common import can_connect, free_port
+
 
 class Flashes:
     """A publisher of dark pictures with a bright half second every 2.5 s; `sent` has the moments."""
@@ -37,21 +39,14 @@ class Browser:
     """Chromium by WebDriver."""
 
     def __init__(self, spawn, until):
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            port = free.getsockname()[1]
+        port = free_port()
         self.url, self.profile = f"http://127.0.0.1:{port}", tempfile.mkdtemp()
         self.process = spawn("chromedriver", f"--port={port}")
-        until(lambda: self.is_up(port))
+        until(lambda: can_connect(port))
         options = {"args": ["--headless=new", "--no-sandbox", "--disable-gpu", "--autoplay-policy=no-user-gesture-required",
                             "--disable-dev-shm-usage", f"--user-data-dir={self.profile}"]}
         made = self.call("POST", "/session", {"capabilities": {"alwaysMatch": {"goog:chromeOptions": options}}})
         self.session = f"/session/{made['sessionId']}"
-
-    @staticmethod
-    def is_up(port):
-        with socket.socket() as probe:
-            return probe.connect_ex(("127.0.0.1", port)) == 0
 
     def call(self, method, path, body=None):
         request = urllib.request.Request(self.url + path, method=method, data=None if body is None else json.dumps(body).encode(),

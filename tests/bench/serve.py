@@ -7,7 +7,9 @@ Row (t): 2,000 low-latency players. Row (u): memory of a player that waits. Row 
 nginx. Row (w): HTTP/2 without TLS. `--only st` measures those alone, `--rounds N` sets how often, `--clients N` how many.
 """
 
-import json, os, re, shutil, socket, statistics, subprocess, sys, tempfile, threading, time, urllib.request
+import json, os, re, shutil, statistics, subprocess, sys, tempfile, threading, time, urllib.request
+
+from common import can_connect, cpu_seconds, free_port, table
 
 
 def option(name, default):
@@ -21,11 +23,6 @@ ROUNDS, CLIENTS = option("--rounds", 5), option("--clients", 2000)
 WORK = tempfile.mkdtemp(prefix="vitrine-serve-")
 SERVERS_CORE, CLIENTS_CORE = 0, 1
 TICK = os.sysconf("SC_CLK_TCK")
-
-
-def cpu_seconds(pid):
-    fields = open(f"/proc/{pid}/stat").read().rsplit(")", 1)[1].split()
-    return (int(fields[11]) + int(fields[12])) / TICK
 
 
 def busy_seconds():
@@ -65,12 +62,6 @@ def quiet(most=0.5, patience=3):
         time.sleep(0.5)
         if (busy_seconds() - before) / 0.5 < most:
             return
-
-
-def free_port():
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        return free.getsockname()[1]
 
 
 class Server:
@@ -155,11 +146,6 @@ upstream origin { server ORIGIN; keepalive 64; }
 server { listen 127.0.0.1:PORT backlog=4096; location / { proxy_pass http://origin; proxy_http_version 1.1; proxy_set_header Connection "";
 proxy_cache hls; proxy_cache_lock on; proxy_cache_lock_timeout 10s; proxy_cache_lock_age 10s; add_header X-Cache $upstream_cache_status; } }
 """
-
-
-def can_connect(port):
-    with socket.socket() as probe:
-        return probe.connect_ex(("127.0.0.1", port)) == 0
 
 
 def load(address, mode, *words):
@@ -320,14 +306,9 @@ ROWS = {"s": file_rows, "t": player_rows, "u": memory_rows, "v": cache_rows, "w"
 
 def main():
     rows = [row for letter, measure in ROWS.items() if letter in option("--only", "stuvw") for row in measure()]
-    print(f"\n{'':56} {'measured':>9} {'bar':>7}  of bar")
-    failed = 0
-    for name, value, bar, sign in sorted(rows):
-        well = {"<": value < bar, "<=": value <= bar, ">=": value >= bar}[sign]
-        failed += not well
-        print(f"{name:56} {value:9.3f} {sign:>2}{bar:6g}  {value / bar:5.0%}  {'ok' if well else 'OVER'}")
+    missed = table(rows)
     shutil.rmtree(WORK, ignore_errors=True)
-    sys.exit(1 if failed else 0)
+    sys.exit(1 if missed else 0)
 
 
 if __name__ == "__main__":
