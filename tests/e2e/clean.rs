@@ -68,12 +68,12 @@ fn pictures(bytes: &[u8]) -> Vec<Vec<u8>> {
     found
 }
 
-/// The coded pictures of a file, as ffmpeg cuts them out of it.
+/// The coded pictures of a file, as ffmpeg cuts them out of it, without parameter sets.
 fn coded(file: &std::path::Path) -> Vec<String> {
     let output = Command::new("ffmpeg")
         .args(["-v", "error", "-i"])
         .arg(file)
-        .args(["-map", "0:v", "-c", "copy", "-f", "framemd5", "-"])
+        .args(["-map", "0:v", "-c", "copy", "-bsf:v", "filter_units=remove_types=7-8", "-f", "framemd5", "-"])
         .output()
         .unwrap();
     let text = String::from_utf8(output.stdout).unwrap();
@@ -135,20 +135,27 @@ fn the_publishers_own_pictures_come_out_unchanged_and_a_drop_shows_the_slate() {
 #[test]
 fn a_channel_that_is_only_clean_codes_no_picture_and_plays_at_its_usual_address() {
     let server = server("clean");
+    playlist(&server);
+    // A player that comes before the publisher sees one after the other.
+    let slate = std::thread::spawn({
+        let address = format!("{}/live/main/index.m3u8", server.http);
+        move || play(&address, 12)
+    });
     let _host = server.publish(clip());
     server.until_showing("live");
     until("the publisher", || playlist(&server).contains("#EXT-X-DISCONTINUITY\n").then_some(()));
     let text = server.text("/live/main/index.m3u8");
     assert!(text.contains("\nclean/source.m3u8"), "{text}");
     assert_eq!(server.get("/live/main/video.m3u8").0, 404);
-    play(&format!("{}/live/main/index.m3u8", server.http));
+    play(&format!("{}/live/main/index.m3u8", server.http), 4);
+    slate.join().unwrap();
     assert!(server.channel()["cleanProblem"] == Value::Null);
 }
 
-/// An outside player reads four seconds of it to the end.
-fn play(address: &str) {
+/// An outside player reads `seconds` of it to the end.
+fn play(address: &str, seconds: u32) {
     let output = Command::new("ffmpeg")
-        .args(["-v", "error", "-rw_timeout", &PATIENCE.as_micros().to_string(), "-t", "4", "-i", address])
+        .args(["-v", "error", "-rw_timeout", &PATIENCE.as_micros().to_string(), "-t", &seconds.to_string(), "-i", address])
         .args(["-f", "null", "-"])
         .output()
         .unwrap();

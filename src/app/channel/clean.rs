@@ -32,6 +32,8 @@ const UNITS: usize = 2048;
 const GAP_NANOS: i64 = 1_000_000_000;
 /// Key frames are that far apart at most: without another one, who was refused is gone.
 const REFUSED_NANOS: i64 = 15_000_000_000;
+/// What is shown is shown for so long, before something else is.
+const SHORTEST_NANOS: i64 = 1_000_000_000;
 /// How often the slate is carried on.
 const TICK: Duration = Duration::from_millis(100);
 
@@ -153,7 +155,8 @@ impl Rendition {
             told: (Rate::default(), 0.0),
             pending: (0, 0.0),
         };
-        let mut state = State { shown: None, end: started, was_live, refused: None, slates, problem };
+        let mut state =
+            State { shown: None, began: started, end: started, was_live, refused: None, slates, problem };
         let mut tick = tokio::time::interval(TICK);
         tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         loop {
@@ -183,7 +186,8 @@ fn seconds(time: MediaTime) -> u64 {
 
 struct State {
     shown: Option<Shown>,
-    /// Up to where there is picture.
+    /// Since when it is shown, and up to where there is picture.
+    began: MediaTime,
     end: MediaTime,
     was_live: bool,
     /// When a key frame of the publisher on air was refused last.
@@ -201,7 +205,9 @@ impl State {
         };
         let is_on = matches!(&self.shown, Some(Shown::Publisher(id, own)) if is_it(id, own));
         if !is_on {
-            let is_start = unit.kind == Kind::Video && unit.is_keyframe && unit.dts > self.end;
+            // What began is on for a second at least: numbers follow the time.
+            let is_settled = unit.dts.since(self.began) >= SHORTEST_NANOS;
+            let is_start = unit.kind == Kind::Video && unit.is_keyframe && unit.dts > self.end && is_settled;
             let Some(picture) = formats[0].as_ref().filter(|_| is_start) else { return Ok(()) };
             match out.begin(picture, formats[1].as_ref()) {
                 Ok(()) => self.tell(None),
@@ -213,6 +219,7 @@ impl State {
                 }
             }
             (self.shown, self.was_live) = (Some(Shown::Publisher(publisher, formats)), true);
+            self.began = unit.dts;
         }
         if unit.kind == Kind::Video {
             self.end = unit.dts;
@@ -241,7 +248,8 @@ impl State {
         if !matches!(self.shown, Some(Shown::Slate(_))) {
             out.begin(&slate.picture, Some(&slate.sound))?;
             // Who was gone for long leaves no hole that would have to be filled.
-            self.shown = Some(Shown::Slate(Showing::new(self.end.max(now))));
+            self.began = self.end.max(now);
+            self.shown = Some(Shown::Slate(Showing::new(self.began)));
         }
         if let Some(Shown::Slate(showing)) = &mut self.shown {
             while let Some(unit) = showing.next(slate, now) {

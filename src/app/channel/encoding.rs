@@ -148,7 +148,8 @@ impl Encoding {
                     if self.outlet.is_stuck() {
                         return "it takes no more frames".into();
                     }
-                    match strain.look(progress.borrow().skipped_frames) {
+                    let skipped_frames = progress.borrow().skipped_frames;
+                    match strain.look(skipped_frames) {
                         Some(Need::Relief) => self.tell_preset(encoder.lower_preset()),
                         Some(Need::Quality) => self.tell_preset(encoder.raise_preset()),
                         None => {}
