@@ -21,9 +21,9 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::serve::ListenerExt;
 use gstreamer as gst;
-use tokio::net::{TcpListener, TcpStream};
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -35,6 +35,7 @@ use crate::overlay::fonts::Fonts;
 use crate::overlay::raster::Raster;
 use crate::overlay::studio::Studio;
 use crate::serve::access::Access;
+use crate::serve::direct;
 use crate::serve::door::Door;
 use crate::serve::files::Files;
 use crate::serve::hls::{Hls, Offer};
@@ -134,6 +135,7 @@ pub async fn run(config: Config, is_demo: bool) -> Result<(), Error> {
     make_dir(&config.data_dir)?;
     let _lock = lock(&config.data_dir)?;
     check_locales(&config)?;
+    allow_open_files();
     let mut secrets = Secrets::load(&config)?;
     let stop = CancellationToken::new();
     let tasks = TaskTracker::new();
@@ -194,7 +196,7 @@ pub async fn run(config: Config, is_demo: bool) -> Result<(), Error> {
         let ready = https::serve(listener, &config, &stop, &tasks)?;
         tasks.spawn(door.clone().serve(ready, stop.clone(), tasks.clone()));
     }
-    tasks.spawn(door.serve(http.tap_io(no_delay), stop.clone(), tasks.clone()));
+    tasks.spawn(door.serve(direct::Listener::new(http), stop.clone(), tasks.clone()));
     tasks.spawn(import_products(doors.clone()));
     tasks.spawn(until(stop.clone(), designs::follow(cards_dir, studio.clone(), director.clone(), shelf)));
     tasks.spawn(until(stop.clone(), airtime::run(director.clone(), clocks)));
@@ -204,13 +206,17 @@ pub async fn run(config: Config, is_demo: bool) -> Result<(), Error> {
         demo::start(&config, &endpoints, &keys, &doors, &studio.raster, &tasks).await?;
     }
     until_signal().await?;
+    end(&stop, &tasks).await;
+    Ok(())
+}
+
+async fn end(stop: &CancellationToken, tasks: &TaskTracker) {
     tracing::info!("stopping");
     stop.cancel();
     tasks.close();
     if tokio::time::timeout(STOP_LIMIT, tasks.wait()).await.is_err() {
         tracing::debug!("requests that were held are cut off");
     }
-    Ok(())
 }
 
 /// The pages, the API and HLS.
@@ -227,11 +233,6 @@ fn door(config: &Config, doors: &Doors, channels: &[Channel], access: &Access) -
     Door::new(Hls::new(Arc::new(offers), access.clone(), files), routes)
 }
 
-/// What is small goes out at once.
-fn no_delay(stream: &mut TcpStream) {
-    let _ = stream.set_nodelay(true); // slower, but right
-}
-
 /// Two servers on one data directory would undo each other's state. The lock goes with the process.
 fn lock(data_dir: &std::path::Path) -> Result<std::fs::File, Error> {
     let path = data_dir.join("lock");
@@ -242,6 +243,12 @@ fn lock(data_dir: &std::path::Path) -> Result<std::fs::File, Error> {
         Err(std::fs::TryLockError::WouldBlock) => Err(Error::InUse { path: data_dir.into() }),
         Err(std::fs::TryLockError::Error(source)) => Err(Error::File { path, source }),
     }
+}
+
+/// Every viewer is an open file, and the usual limit of 1,024 is for programs that ask for more.
+fn allow_open_files() {
+    let limit = getrlimit(Resource::Nofile);
+    let _ = setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, ..limit }); // then it stays
 }
 
 fn make_dir(path: &std::path::Path) -> Result<(), Error> {

@@ -3,6 +3,8 @@
 //!
 //! - [`announce`]: a producer's own metadata for players
 //! - [`links`]: addresses for viewers
+//! - `rundowns`: the order of a show, over REST
+//! - `triggers`, `push`: for buttons
 //! - [`shows`]: what was on air before
 //! - [`message`]: requests by name, in one place (pure)
 //! - [`error`]: one table from errors to codes
@@ -22,8 +24,11 @@ pub mod message;
 pub mod metrics;
 pub mod monitor;
 pub mod perform;
+mod push;
+mod rundowns;
 pub mod shows;
 pub mod socket;
+mod triggers;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;

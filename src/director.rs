@@ -181,6 +181,7 @@ pub fn start(
     state.airings.retain(|airing| channels.contains(&airing.channel));
     state.stream_keys.retain(|_, key| channels.contains(&key.channel));
     state.sources.retain(|channel, _| channels.contains(channel));
+    state.cues.retain(|channel, _| channels.contains(channel));
     (state.channels, state.templates, state.longest_airing_ms) = (channels, templates, longest_airing_ms);
     let state = Arc::new(state);
     let (requests, mut inbox) = mpsc::channel(COMMANDS);

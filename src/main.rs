@@ -7,6 +7,9 @@ use vitrine::app::{self, cards, check};
 use vitrine::config::{Config, Flags};
 use vitrine::observe;
 
+#[global_allocator]
+static MEMORY: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 /// Live video ingest with a shoppable overlay, out as low-latency HLS.
 #[derive(Parser)]
 #[command(version, about)]

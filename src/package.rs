@@ -13,7 +13,7 @@
 //! - [`event`]: the same within the media
 //! - [`show`], [`vod`], [`movie`]: what is kept of a show, its playlists, and one file of it
 //! - [`storyboard`]: small pictures for scrubbing
-//! - [`codec`]: RFC 6381 strings
+//! - [`codec`], [`parameter_sets`]: RFC 6381 strings, and what decoders must know at a key frame
 
 pub mod clean;
 pub mod cmaf;
@@ -23,6 +23,7 @@ pub mod grid;
 pub mod metadata;
 pub mod movie;
 pub mod multivariant;
+pub mod parameter_sets;
 pub mod playlist;
 pub mod segmenter;
 pub mod show;

@@ -3,6 +3,7 @@
 //! - [`live`]: a channel's newest playlists and parts, and waiting for the next
 //! - [`door`]: connections, and who answers
 //! - `answer`: headers, conditions, ranges
+//! - [`direct`]: bodies that are not copied
 //! - [`files`]: what is asked for often
 //! - [`disk`]: older segments, and all of them after a restart
 //! - [`access`]: who may watch
@@ -15,6 +16,7 @@
 pub mod access;
 mod answer;
 pub mod archive;
+pub mod direct;
 pub mod directives;
 pub mod disk;
 pub mod document;

@@ -11,6 +11,7 @@ mod command;
 pub mod money;
 mod product;
 mod publishing;
+pub mod rundown;
 pub mod template;
 
 use std::borrow::Cow;
@@ -23,6 +24,7 @@ pub use command::{CardEdit, Change, Command, Moment, Patch};
 pub use money::Money;
 pub use product::Product;
 pub use publishing::{Source, StreamKey};
+pub use rundown::{Cue, Rundown};
 pub use template::{Template, Templates};
 
 /// Why a command was refused. Nothing has changed then.
@@ -85,6 +87,10 @@ pub struct State {
     pub stream_keys: BTreeMap<String, StreamKey>,
     /// What channels fetch themselves, by channel.
     pub sources: BTreeMap<String, Source>,
+    /// By id.
+    pub rundowns: BTreeMap<String, Rundown>,
+    /// Where channels stand in rundowns, by channel.
+    pub cues: BTreeMap<String, Cue>,
     /// The channels that exist.
     #[serde(skip)]
     pub channels: Vec<String>,

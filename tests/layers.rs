@@ -43,6 +43,7 @@ const PURE: &[&str] = &[
     "overlay/template/manifest.rs",
     "overlay/text.rs",
     "control/message.rs",
+    "control/message/rundown.rs",
 ];
 
 fn layer(module: &str) -> u8 {

@@ -1,15 +1,8 @@
 // The form for a card: which template, which products, where it rests, and the template's own fields, made from
 // its schema. The picture beside it is drawn by the server as the card would go on air, with what platforms cover.
+import { $, element } from "./dom.js";
 
-const $ = (id) => document.getElementById(id);
 const SLOTS = ["lower-left", "lower", "lower-right", "left", "center", "right", "upper-left", "upper", "upper-right", "band", "free"];
-
-/** An element with properties and children. */
-function element(name, properties = {}, ...children) {
-  const made = Object.assign(document.createElement(name), properties);
-  made.append(...children);
-  return made;
-}
 
 /** One input for a field of a schema; `read` gives its value for the API, nothing when it is empty. */
 function input(name, field, value) {

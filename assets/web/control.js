@@ -1,15 +1,16 @@
 // The control page. It shows what the server says and nothing else: a button does not change the page, the
 // event that follows does.
+import { $, element } from "./dom.js";
 import { Connection } from "./connection.js";
 import { play } from "./player.js";
 import { openCard } from "./cards.js";
 import { openEditor } from "./editor.js";
 import { watchProgramme } from "./monitor.js";
+import { joinRundown } from "./rundown.js";
 import { joinShows } from "./shows.js";
 import { drawKeys, drawPublishers, joinForms } from "./publishers.js";
 
-const $ = (id) => document.getElementById(id);
-const state = { products: {}, cards: {}, airings: [], channels: [], streamKeys: {}, sources: {}, templates: [], faults: [] };
+const state = { products: {}, cards: {}, airings: [], channels: [], streamKeys: {}, sources: {}, rundowns: {}, cues: {}, templates: [], faults: [] };
 let connection, token, channel, monitor, player, digits = {}, clockOffsetMs = 0, isConnected = false;
 
 function start(password) {
@@ -34,8 +35,9 @@ function setConnected(is) {
   isConnected = is;
   $("connection").textContent = is ? "Connected" : "Not connected: trying again…";
   $("connection").className = is ? "pill well" : "pill bad";
-  drawOnAir();
   for (const button of document.querySelectorAll("#room button")) button.disabled = !is;
+  if (state.channels.length) draw();
+  else drawOnAir();
 }
 
 function receive(name, data) {
@@ -65,6 +67,12 @@ function receive(name, data) {
       if (data.source) state.sources[data.channel] = data.source;
       else delete state.sources[data.channel];
       break;
+    case "RundownChanged": state.rundowns[data.rundown.rundownId] = data.rundown; break;
+    case "RundownRemoved": delete state.rundowns[data.rundownId]; break;
+    case "CueChanged":
+      if (data.cue) state.cues[data.channel] = data.cue;
+      else delete state.cues[data.channel];
+      break;
     case "ChannelStatusChanged":
       state.channels = state.channels.map((c) => (c.id === data.id ? data : c));
       drawStatus();
@@ -85,6 +93,7 @@ function openMonitor() {
   monitor = watchProgramme($("monitor"), channel, token, (isOn) => {
     $("monitor-state").textContent = isOn ? "" : "No picture: trying again…";
     $("monitor-state").hidden = isOn;
+    if (isOn) rundown.behind($("monitor").src);
   });
   if ($("as-viewers").getAttribute("aria-pressed") === "true") openPlayer();
 }
@@ -151,13 +160,6 @@ async function fetchPreview(id) {
 const onAir = () => state.airings.filter((airing) => airing.channel === channel);
 const titleOf = (card) => card.title ?? state.products[card.sku]?.title ?? card.data?.headline ?? card.data?.name ?? card.id;
 
-/** An element with properties and children. */
-function element(name, properties = {}, ...children) {
-  const made = Object.assign(document.createElement(name), properties);
-  made.append(...children);
-  return made;
-}
-
 function cardItem(card) {
   const isOn = onAir().some((airing) => airing.cardId === card.id);
   const image = element("img", { alt: titleOf(card), width: 672, height: 184 });
@@ -182,9 +184,12 @@ function cardItem(card) {
     type: "button", textContent: "Next step", disabled: !isConnected || !airing || airing.step >= steps, hidden: steps < 2,
     onclick: () => ask("NextStep", { cardId: card.id, channel }),
   });
+  const toRundown = element("button", {
+    type: "button", textContent: "To rundown", disabled: !isConnected, hidden: !rundown.isOpen(), onclick: () => rundown.add(card.id),
+  });
   const item = element("li", { className: isOn ? "is-on" : "" },
     image, element("div", { className: "name", textContent: titleOf(card) }),
-    element("div", { className: "row" }, take, next, edit, design));
+    element("div", { className: "row" }, take, next, edit, design, toRundown));
   item.dataset.card = card.id;
   return item;
 }
@@ -197,6 +202,7 @@ function draw() {
   if (focused) $("cards").querySelector(`button[data-card="${CSS.escape(focused)}"]`)?.focus();
   drawOnAir();
   drawStatus();
+  rundown.draw();
   $("faults").hidden = !state.faults.length;
   $("faults").replaceChildren(...state.faults.map((fault) => element("li", { textContent: `Template ${fault}` })));
   drawKeys(state.streamKeys, channel, ask, isConnected);
@@ -288,8 +294,14 @@ async function send(file) {
   return answer.image;
 }
 
+const call = (path, options = {}) => fetch(`/api/v1${path}`, { ...options, headers: { authorization: `Bearer ${token}` } });
+const isCardOn = (card) => onAir().some((airing) => airing.cardId === card.id);
+const rundown = joinRundown({
+  state, ask, say, titleOf, fetch: call, channel: () => channel, isConnected: () => isConnected,
+  edit: (card) => openCard({ card, isOn: isCardOn(card), state, channel, request, draw: drawDraft, send }),
+});
 joinForms(ask, () => channel);
-joinShows(signature, (method, path) => fetch(`/api/v1${path}`, { method, headers: { authorization: `Bearer ${token}` } }), () => channel);
+joinShows(signature, (method, path) => call(path, { method }), () => channel);
 $("panic").addEventListener("click", () => ask("ClearAll", { channel }));
 $("add").addEventListener("click", () => openEditor({ state, digits, request, upload }));
 $("add-card").addEventListener("click", () => openCard({ state, channel, request, draw: drawDraft, send }));

@@ -1,6 +1,5 @@
 // The form for a product and its card. Amounts are typed as people write them and sent in minor units.
-
-const $ = (id) => document.getElementById(id);
+import { $ } from "./dom.js";
 
 /** "19.99" to 1999 without passing through a float; an Error when it is no amount. */
 export function toMinor(text, currency, table) {

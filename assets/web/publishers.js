@@ -1,16 +1,9 @@
 // Who publishes, how well, with which keys, and what the channel fetches itself. Draws what the server says; buttons ask.
+import { $, element } from "./dom.js";
 
-const $ = (id) => document.getElementById(id);
 const ROLES = { onAir: "ON AIR", standby: "Ready to take over", waiting: "Waiting" };
 const PUSH_STATES = { off: "not now", connecting: "connecting…", on: "pushed", waiting: "failed, tried again" };
 const SOURCE_STATES = { connecting: "connecting…", on: "on", waiting: "failed, tried again soon" };
-
-/** An element with properties and children. */
-function element(name, properties = {}, ...children) {
-  const made = Object.assign(document.createElement(name), properties);
-  made.append(...children);
-  return made;
-}
 
 /** Numbers of one publisher, as people read them. */
 function details(p) {
@@ -124,7 +117,7 @@ export function joinForms(ask, channel) {
   $("source-stop").addEventListener("click", () => ask("SetSource", { channel: channel(), url: null }));
   // A secret does not stay on the page.
   $("new-key").addEventListener("close", () => $("new-key-rows").replaceChildren());
-  for (const id of ["sure", "new-key"]) {
-    for (const button of $(id).querySelectorAll("[data-close]")) button.addEventListener("click", () => $(id).close());
+  for (const button of document.querySelectorAll("dialog [data-close]")) {
+    button.addEventListener("click", () => button.closest("dialog").close());
   }
 }

@@ -1,12 +1,5 @@
 // Shows that were on air: to watch, to download, to delete, and each product's part of them.
-
-const $ = (id) => document.getElementById(id);
-
-function element(name, properties = {}, ...children) {
-  const made = Object.assign(document.createElement(name), properties);
-  made.append(...children);
-  return made;
-}
+import { $, element } from "./dom.js";
 
 function clock(ms) {
   const s = Math.max(0, Math.round(ms / 1000));

@@ -1,8 +1,8 @@
 // The watch page: the player, the way to sound, and the delay to live. With ?show=ID it plays a show that is over, with
 // &clip=AIRING the part of it in which one product was on air.
+import { $ } from "./dom.js";
 import { play } from "./player.js";
 
-const $ = (id) => document.getElementById(id);
 // A signed address begins with its signature, which playlists and media need too.
 const [signature, rest] = location.pathname.split("/watch/");
 const channel = rest.split("/")[0];

@@ -5,7 +5,7 @@
 
 use axum::body::Bytes;
 use axum::extract::{DefaultBodyLimit, Path, Query, Request, State};
-use axum::http::{StatusCode, header};
+use axum::http::{HeaderMap, StatusCode, header};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{delete, get, post, put};
@@ -14,7 +14,10 @@ use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
 use super::error::{Error, Kind};
-use super::{Doors, Subject, View, announce, links, message, metrics, monitor, perform, shows, socket};
+use super::{
+    Doors, Subject, View, announce, links, message, metrics, monitor, perform, push, rundowns, shows, socket,
+    triggers,
+};
 use crate::id;
 use crate::state::{Card, Command, money};
 use crate::store::pictures;
@@ -41,6 +44,8 @@ pub fn router(doors: Doors) -> Router {
         .route("/cards/{card}/show", post(show))
         .route("/cards/{card}/hide", post(hide))
         .route("/cards/{card}/toggle", post(toggle))
+        .route("/cards/{card}/swap", post(swap))
+        .route("/cards/{card}/advance", post(advance))
         .route("/cards/{card}/next", post(next_step))
         .route("/cards/{card}/preview.png", get(preview))
         .route("/preview", post(draft))
@@ -59,44 +64,53 @@ pub fn router(doors: Doors) -> Router {
         .route("/channels/{channel}/metadata", post(announce::announce))
         .route("/clear", post(clear))
         .route("/import", post(import))
+        .merge(rundowns::routes())
         .layer(DefaultBodyLimit::max(MOST_BODY))
         .merge(pictures)
         .layer(middleware::from_fn_with_state(doors.clone(), authorised));
     Router::new()
-        .nest("/api/v1", api)
+        .nest("/api/v1", api.merge(triggers::routes(&doors)))
         // A browser can set no header on a WebSocket: it asks for the token itself.
         .route("/api/v1/channels/{channel}/monitor", get(monitor::upgrade))
         .route("/ws", get(socket::upgrade))
+        .route("/ws/state", get(push::upgrade))
         .route("/healthz", get(|| async { "ok" }))
         .route("/readyz", get(ready))
         .route("/metrics", get(metrics::metrics))
         .with_state(doors)
 }
 
+/// What stands in `Authorization`, if it is a token.
+pub(super) fn bearer(headers: &HeaderMap) -> &str {
+    let given = headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
+    given.and_then(|value| value.strip_prefix("Bearer ")).unwrap_or_default()
+}
+
+/// The answer to a request without the password.
+pub(super) fn unauthorised() -> Response {
+    let problem = json!({
+        "title": "Unauthorized",
+        "status": 401,
+        "detail": "Authorization: Bearer TOKEN is missing or wrong",
+    });
+    let headers = [(header::CONTENT_TYPE, "application/problem+json"), (header::WWW_AUTHENTICATE, "Bearer")];
+    (StatusCode::UNAUTHORIZED, headers, problem.to_string()).into_response()
+}
+
 async fn authorised(State(doors): State<Doors>, request: Request, next: Next) -> Response {
-    let given = request
-        .headers()
-        .get(header::AUTHORIZATION)
-        .and_then(|value| value.to_str().ok())
-        .and_then(|value| value.strip_prefix("Bearer "))
-        .unwrap_or_default();
-    if !id::secrets_match(given, &doors.token) {
-        let problem = json!({
-            "title": "Unauthorized",
-            "status": 401,
-            "detail": "Authorization: Bearer TOKEN is missing or wrong",
-        });
-        let headers =
-            [(header::CONTENT_TYPE, "application/problem+json"), (header::WWW_AUTHENTICATE, "Bearer")];
-        return (StatusCode::UNAUTHORIZED, headers, problem.to_string()).into_response();
+    if !id::secrets_match(bearer(request.headers()), &doors.token) {
+        return unauthorised();
     }
     next.run(request).await
 }
 
-type Answer = Result<Json<Value>, Error>;
+pub(super) type Answer = Result<Json<Value>, Error>;
 
-/// The body as an object with `name` set from the path.
-fn with_name(body: &Bytes, name: &str, value: &str) -> Result<Value, Error> {
+/// The body as an object in which what the path names is filled in.
+///
+/// # Errors
+/// [`Error`] when it is no object.
+pub(super) fn with_names(body: &Bytes, names: &[&str], values: &[String]) -> Result<Value, Error> {
     let mut data = if body.is_empty() {
         Map::new()
     } else {
@@ -106,13 +120,15 @@ fn with_name(body: &Bytes, name: &str, value: &str) -> Result<Value, Error> {
             Err(error) => return Err(Error::plain(Kind::BadField, format!("the body is not JSON: {error}"))),
         }
     };
-    if !name.is_empty() {
-        data.insert(name.to_owned(), value.into());
-    }
+    data.extend(names.iter().zip(values).map(|(name, value)| ((*name).to_owned(), value.as_str().into())));
     Ok(Value::Object(data))
 }
 
-async fn ask(doors: &Doors, request: &str, data: Value) -> Answer {
+/// Does a request by its name.
+///
+/// # Errors
+/// [`Error`].
+pub(super) async fn ask(doors: &Doors, request: &str, data: Value) -> Answer {
     let action = message::read(request, Some(data))?;
     perform::perform(doors, action).await.map(Json)
 }
@@ -121,7 +137,7 @@ async fn ask(doors: &Doors, request: &str, data: Value) -> Answer {
 macro_rules! named {
     ($($handler:ident => $request:literal, $name:literal;)*) => {$(
         async fn $handler(State(doors): State<Doors>, Path(value): Path<String>, body: Bytes) -> Answer {
-            ask(&doors, $request, with_name(&body, $name, &value)?).await
+            ask(&doors, $request, with_names(&body, &[$name], &[value])?).await
         }
     )*};
 }
@@ -137,6 +153,8 @@ named! {
     show => "ShowCard", "cardId";
     hide => "HideCard", "cardId";
     toggle => "ToggleCard", "cardId";
+    swap => "SwapCard", "cardId";
+    advance => "AdvanceCard", "cardId";
     next_step => "NextStep", "cardId";
     revoke_stream_key => "RevokeStreamKey", "keyId";
     rotate_stream_key => "RotateStreamKey", "keyId";
@@ -144,7 +162,7 @@ named! {
 }
 
 async fn make_stream_key(State(doors): State<Doors>, body: Bytes) -> Answer {
-    ask(&doors, "MakeStreamKey", with_name(&body, "", "")?).await
+    ask(&doors, "MakeStreamKey", with_names(&body, &[], &[])?).await
 }
 
 async fn stream_keys(State(doors): State<Doors>) -> Json<Value> {
@@ -169,7 +187,7 @@ async fn channel(State(doors): State<Doors>, Path(name): Path<String>) -> Answer
 }
 
 async fn clear(State(doors): State<Doors>, body: Bytes) -> Answer {
-    ask(&doors, "ClearAll", with_name(&body, "", "")?).await
+    ask(&doors, "ClearAll", with_names(&body, &[], &[])?).await
 }
 
 async fn import(State(doors): State<Doors>) -> Answer {
@@ -274,7 +292,7 @@ async fn draft(
     Query(place): Query<Where>,
     body: Bytes,
 ) -> Result<Response, Error> {
-    let action = message::read("PutCard", Some(with_name(&body, "", "")?))?;
+    let action = message::read("PutCard", Some(with_names(&body, &[], &[])?))?;
     let message::Action::Change(crate::director::Order { command: Command::PutCard(card), .. }) = action
     else {
         return Err(Error::plain(Kind::BadField, "it is not a card"));

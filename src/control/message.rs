@@ -3,6 +3,8 @@
 //! The same table serves the WebSocket and REST, so a field has one name and one meaning. Fields that a
 //! request does not know are refused by name: a misspelt price must not pass as no price.
 
+mod rundown;
+
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
@@ -23,6 +25,11 @@ pub enum Action {
     GetTemplates,
     /// Change something.
     Change(Order),
+    /// A rundown with all that it needs.
+    ExportRundown {
+        /// Which.
+        rundown_id: String,
+    },
     /// Read the import directory.
     Import,
     /// Make a stream key.
@@ -46,7 +53,7 @@ pub enum Action {
 }
 
 /// Every request, for `GetVersion`.
-pub const REQUESTS: [&str; 21] = [
+pub const REQUESTS: &[&str] = &[
     "GetVersion",
     "GetState",
     "ShowCard",
@@ -68,6 +75,21 @@ pub const REQUESTS: [&str; 21] = [
     "RevokeStreamKey",
     "SetSource",
     "GetTemplates",
+    "PutRundown",
+    "UpdateRundown",
+    "RemoveRundown",
+    "ImportRundown",
+    "ExportRundown",
+    "PutItem",
+    "MoveItem",
+    "RemoveItem",
+    "DuplicateItem",
+    "ChooseRundown",
+    "CueItem",
+    "Take",
+    "SwapCard",
+    "AdvanceCard",
+    "HideAll",
 ];
 
 #[derive(Deserialize)]
@@ -182,6 +204,10 @@ pub fn read(request_type: &str, data: Option<Value>) -> Result<Action, Error> {
         "GetTemplates" => return fields::<Nothing>(data).map(|_| Action::GetTemplates),
         "GetVersion" => return fields::<Nothing>(data).map(|_| Action::GetVersion),
         "ImportProducts" => return fields::<Nothing>(data).map(|_| Action::Import),
+        "ExportRundown" => {
+            return fields(data)
+                .map(|rundown::RundownOnly { rundown_id }| Action::ExportRundown { rundown_id });
+        }
         "ShowCard" => {
             fields(data).map(|CardIn { card_id, channel }| Command::ShowCard { card_id, channel })?
         }
@@ -230,14 +256,10 @@ pub fn read(request_type: &str, data: Option<Value>) -> Result<Action, Error> {
         "RevokeStreamKey" => fields(data).map(|KeyId { key_id }| Command::RevokeStreamKey { key_id })?,
         "SetSource" => fields(data).map(SourceIn::command)?,
         "" => return Err(Error::field(Kind::MissingType, "requestType", "it is missing")),
-        other => {
+        other => rundown::command(other, data).unwrap_or_else(|| {
             let name: String = other.chars().take(60).collect();
-            return Err(Error::field(
-                Kind::UnknownType,
-                "requestType",
-                format!("there is no request {name:?}"),
-            ));
-        }
+            Err(Error::field(Kind::UnknownType, "requestType", format!("there is no request {name:?}")))
+        })?,
     };
     Ok(Action::Change(Order { command, if_rev, idempotency_key, is_cut }))
 }
@@ -319,7 +341,7 @@ mod tests {
 
     #[test]
     fn every_listed_request_is_known() {
-        for request in REQUESTS {
+        for request in REQUESTS.iter().copied() {
             if let Err(error) = read(request, None) {
                 assert_ne!(error.kind, Kind::UnknownType, "{request}");
             }

@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use super::error::{Error, Kind};
 use super::message::{Action, REQUESTS};
-use super::{Doors, import};
+use super::{Doors, import, rundowns};
 use crate::director::Order;
 use crate::id;
 use crate::state::{Command, StreamKey};
@@ -33,6 +33,7 @@ pub async fn perform(doors: &Doors, action: Action) -> Result<Value, Error> {
             let rev = doors.director.apply(order).await?;
             Ok(json!({ "rev": rev }))
         }
+        Action::ExportRundown { rundown_id } => rundowns::bundle(doors, &rundown_id),
         Action::Import => {
             let report = import::run(doors, import::Take::All)
                 .await

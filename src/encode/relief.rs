@@ -4,6 +4,8 @@
 //! An encoder's preset is set when it starts, so another takes its place, between two segments and in the thread that
 //! brings the frames: nothing is lost, and the new one begins with a key frame.
 
+use std::cmp::Ordering;
+
 use gstreamer as gst;
 use gstreamer::prelude::*;
 
@@ -80,7 +82,8 @@ fn replace(before: &gst::Pad, rung: &Rung, grid: &Grid, preset: &str) -> Result<
     let after = exit.peer().ok_or_else(missing)?;
     let bin = old.parent().and_downcast::<gst::Bin>().ok_or_else(missing)?;
     let new = old.factory().ok_or_else(missing)?.create().build()?;
-    // All that it was told, by us or by the owner's own description of the rung.
+    // All that it was told, by us or by the owner's own description of the rung. Not what it has by itself: x264enc takes
+    // whatever is set as a wish against the preset.
     let is_setting = |about: &gst::glib::ParamSpec| {
         let flags = about.flags();
         flags.contains(gst::glib::ParamFlags::READWRITE)
@@ -88,7 +91,10 @@ fn replace(before: &gst::Pad, rung: &Rung, grid: &Grid, preset: &str) -> Result<
             && !matches!(about.name(), "name" | "parent")
     };
     for about in old.list_properties().iter().filter(|about| is_setting(about)) {
-        new.set_property_from_value(about.name(), &old.property_value(about.name()));
+        let value = old.property_value(about.name());
+        if value.compare(about.default_value()) != Some(Ordering::Equal) {
+            new.set_property_from_value(about.name(), &value);
+        }
     }
     set_up(&new, "x264", rung, grid, preset);
     // What it holds back comes out; that it ends is nobody's business behind it.

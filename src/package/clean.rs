@@ -11,6 +11,7 @@ use bytes::Bytes;
 use super::cmaf::{self, Sample};
 use super::event::Event;
 use super::grid::{AAC_BLOCK, Grid};
+use super::parameter_sets::ParameterSets;
 use super::segmenter::Part;
 use super::{Error, codec};
 use crate::config;
@@ -43,8 +44,7 @@ pub struct Header {
     pub size: (u16, u16),
     /// Samples a second of its sound, if it has any.
     sound_hz: Option<u32>,
-    /// Parameter sets that go with every key frame.
-    sets: Bytes,
+    sets: ParameterSets,
 }
 
 impl Header {
@@ -65,49 +65,14 @@ impl Header {
             codecs = format!("{codecs},{}", codec::aac(config)?);
         }
         let init = cmaf::muxed_init(picture, size, TIMESCALE, sound)?;
-        let sets = parameter_sets(picture).unwrap_or_default().into();
-        Ok(Self { init, codecs, size, sound_hz: sound.map(|(_, (hz, _))| hz), sets })
+        Ok(Self {
+            init,
+            codecs,
+            size,
+            sound_hz: sound.map(|(_, (hz, _))| hz),
+            sets: ParameterSets::of(picture),
+        })
     }
-}
-
-/// The parameter sets of H.264 with four bytes of length each, as its samples have them. ffmpeg, and what is made with it,
-/// reads the initialisation segment after a discontinuity and does not use it: without these, another publisher's
-/// pictures would be decoded with the last one's sets.
-fn parameter_sets(picture: &Format) -> Option<Vec<u8>> {
-    let config = &picture.config[..];
-    if picture.codec != Codec::H264 || config.get(4)? & 3 != 3 {
-        return None;
-    }
-    let (mut at, mut sets) = (5, Vec::new());
-    for mask in [0x1f, 0xff] {
-        let count = config.get(at)? & mask;
-        at += 1;
-        for _ in 0..count {
-            let length = u16::from_be_bytes([*config.get(at)?, *config.get(at + 1)?]);
-            let end = at + 2 + usize::from(length);
-            sets.extend(u32::from(length).to_be_bytes());
-            sets.extend(config.get(at + 2..end)?);
-            at = end;
-        }
-    }
-    Some(sets)
-}
-
-/// A key frame's data with `sets` before it, unless it has its own.
-fn with_sets(data: &Bytes, sets: &Bytes) -> Bytes {
-    const SEQUENCE_SET: u8 = 7;
-    const DELIMITER: u8 = 9;
-    let unit = |at: usize| {
-        let length = u32::from_be_bytes(data.get(at..at + 4)?.try_into().ok()?) as usize;
-        Some((data.get(at + 4)? & 0x1f, at + 4 + length))
-    };
-    let mut units = std::iter::successors(unit(0), |(_, end)| unit(*end));
-    if sets.is_empty() || units.any(|(kind, _)| kind == SEQUENCE_SET) {
-        return data.clone();
-    }
-    // A delimiter stays the first.
-    let at = unit(0).filter(|(kind, end)| *kind == DELIMITER && *end <= data.len()).map_or(0, |(_, end)| end);
-    [&data[..at], sets, &data[at..]].concat().into()
 }
 
 /// Picture and sound to parts.
@@ -122,7 +87,7 @@ pub struct Muxer {
     before_ticks: u64,
     picture: Picture,
     sound: Option<Sound>,
-    sets: Bytes,
+    sets: ParameterSets,
     events: VecDeque<Event>,
 }
 
@@ -160,7 +125,7 @@ impl Muxer {
             before_ticks: 0,
             picture: Picture::default(),
             sound: None,
-            sets: Bytes::new(),
+            sets: ParameterSets::default(),
             events: VecDeque::new(),
         }
     }
@@ -205,7 +170,7 @@ impl Muxer {
             duration: 0,
             offset: offset as i32,
             is_keyframe: unit.is_keyframe,
-            data: if unit.is_keyframe { with_sets(&unit.data, &self.sets) } else { unit.data.clone() },
+            data: self.sets.with(unit),
         };
         let Some((before, _)) = &self.picture.held else {
             (self.picture.start, self.picture.delay) = (tick, offset);

@@ -145,6 +145,7 @@ mod tests {
             key_bytes: 100,
             init: "init-1.mp4".into(),
             parts: Vec::new(),
+            whole: bytes::Bytes::new(),
             is_complete: true,
             kept: window::Kept::Disk,
             is_discontinuous: false,

@@ -51,6 +51,8 @@ pub struct Segment {
     pub init: Arc<str>,
     /// In order; empty in a gap, and when it lies on disk only.
     pub parts: Vec<Part>,
+    /// The same in one piece, once it is whole and joined.
+    pub whole: Bytes,
     /// Whether the last part is there.
     pub is_complete: bool,
     /// Where its media is.
@@ -93,6 +95,7 @@ impl Segment {
             key_bytes: 0,
             init: Arc::default(),
             parts: Vec::new(),
+            whole: Bytes::new(),
             is_complete: true,
             kept: Kept::Missing,
             is_discontinuous: false,
@@ -212,11 +215,26 @@ impl Window {
         std::mem::take(&mut self.gone)
     }
 
+    /// The bytes of a whole segment are in one piece now, of which its parts become slices.
+    pub fn join(&mut self, number: u64, whole: Bytes) {
+        let segment = self.segments.iter_mut().rev().find(|segment| segment.number == number);
+        let Some(segment) = segment.filter(|segment| segment.bytes == whole.len() as u64) else { return };
+        let mut at = 0;
+        for part in &mut segment.parts {
+            let end = at + part.data.len();
+            part.data = whole.slice(at..end);
+            at = end;
+        }
+        if at == whole.len() {
+            segment.whole = whole;
+        }
+    }
+
     fn trim(&mut self) {
         let count = self.segments.len();
         for segment in self.segments.iter_mut().take(count.saturating_sub(RECENT + 1)) {
             if segment.kept == Kept::Disk && !segment.parts.is_empty() {
-                segment.parts = Vec::new();
+                (segment.parts, segment.whole) = (Vec::new(), Bytes::new());
             }
         }
         // What leaves memory and does not lie on disk is gone, and everything before it leaves the list with it: a
@@ -303,6 +321,7 @@ impl Window {
         match self.find(number) {
             Some(segment) if segment.is_gap() => Lookup::Absent,
             Some(segment) if segment.is_complete && segment.parts.is_empty() => Lookup::Stored,
+            Some(segment) if !segment.whole.is_empty() => Lookup::Ready(vec![segment.whole.clone()]),
             Some(segment) if segment.is_complete => {
                 Lookup::Ready(segment.parts.iter().map(|part| part.data.clone()).collect())
             }
@@ -366,6 +385,16 @@ mod tests {
         assert_eq!(listed, [17, 18, 19]);
         assert!(matches!(window.segment(14), Lookup::Ready(_)), "just left the list");
         assert_eq!(window.segment(10), Lookup::Absent);
+    }
+
+    #[test]
+    fn a_segment_that_was_joined_is_one_piece_and_so_are_its_parts() {
+        let mut window = filled(3, 0, 10..12);
+        window.join(10, Bytes::from_static(b"other"));
+        assert!(matches!(window.segment(10), Lookup::Ready(pieces) if pieces.len() == 2), "not its bytes");
+        window.join(10, Bytes::from_static(&[10, 0, 10, 1]));
+        assert_eq!(window.segment(10), Lookup::Ready(vec![Bytes::from_static(&[10, 0, 10, 1])]));
+        assert_eq!(window.part(10, 1), Lookup::Ready(vec![Bytes::from_static(&[10, 1])]));
     }
 
     #[test]

@@ -3,6 +3,8 @@
 //! Source: RFC 9110 13 and 14 for conditions and ranges; Apple's HLS Authoring Specification 10 for media types and
 //! compression.
 
+use std::sync::OnceLock;
+
 use axum::body::Body;
 use axum::http::response::Builder;
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
@@ -48,36 +50,76 @@ impl Asked {
     }
 }
 
+/// Lifetimes whose headers are made once: more than any playlist's.
+const USUAL_LIFETIMES: usize = 128;
+
+/// Any page may play the stream.
+pub(super) fn open_to_all(headers: &mut HeaderMap) {
+    let mut set = |name, value| headers.insert(name, HeaderValue::from_static(value));
+    set(header::ACCESS_CONTROL_ALLOW_ORIGIN, "*");
+    set(header::ACCESS_CONTROL_EXPOSE_HEADERS, "Date, Age, Content-Length, Content-Range, ETag");
+}
+
+/// A browser asks whether a page may.
+pub(super) fn preflight() -> Response {
+    let mut response = StatusCode::NO_CONTENT.into_response();
+    let headers = response.headers_mut();
+    open_to_all(headers);
+    let mut allow = |name, value| headers.insert(name, HeaderValue::from_static(value));
+    allow(header::ACCESS_CONTROL_ALLOW_METHODS, "GET, HEAD, OPTIONS");
+    allow(header::ACCESS_CONTROL_ALLOW_HEADERS, "Range, If-None-Match, If-Range");
+    response
+}
+
+/// `Cache-Control` for so many seconds.
+fn lifetime(seconds: u64) -> HeaderValue {
+    static USUAL: [OnceLock<HeaderValue>; USUAL_LIFETIMES] = [const { OnceLock::new() }; USUAL_LIFETIMES];
+    let make = || {
+        HeaderValue::from_str(&format!("public, max-age={seconds}"))
+            .expect("a number is no control character")
+    };
+    match usize::try_from(seconds).ok().and_then(|place| USUAL.get(place)) {
+        Some(usual) => usual.get_or_init(make).clone(),
+        None => make(),
+    }
+}
+
 /// A playlist that a cache may keep for `lifetime_s`, `age_s` of which are over.
 pub(super) fn playlist(document: &Document, asked: &Asked, lifetime_s: u64, age_s: u64) -> Response {
-    let tag = document.tag(asked.coding);
-    let is_known = asked.knows(&tag);
-    let body = if is_known { Bytes::new() } else { document.coded(asked.coding) };
-    let mut response = Response::new(Body::empty());
-    let headers = response.headers_mut();
-    headers.reserve(12); // with those that open it to all pages: it does not grow again
-    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(PLAYLIST));
-    headers.insert(header::VARY, HeaderValue::from_static("Accept-Encoding"));
-    headers.insert(header::ETAG, HeaderValue::from_str(&tag).expect("hexadecimal digits"));
-    headers.insert(header::AGE, age_s.into());
-    let lifetime = HeaderValue::from_str(&format!("public, max-age={lifetime_s}"));
-    headers.insert(header::CACHE_CONTROL, lifetime.expect("a number"));
-    if let Some(name) = asked.coding.name() {
-        headers.insert(header::CONTENT_ENCODING, HeaderValue::from_static(name));
+    let form = document.form(asked.coding, |tag, length| {
+        let mut headers = HeaderMap::with_capacity(12);
+        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(PLAYLIST));
+        headers.insert(header::VARY, HeaderValue::from_static("Accept-Encoding"));
+        headers.insert(header::ETAG, HeaderValue::from_str(tag).expect("hexadecimal digits"));
+        headers.insert(header::CONTENT_LENGTH, length.into());
+        headers.insert(header::AGE, HeaderValue::from_static("0"));
+        headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("public"));
+        if let Some(name) = asked.coding.name() {
+            headers.insert(header::CONTENT_ENCODING, HeaderValue::from_static(name));
+        }
+        open_to_all(&mut headers);
+        headers
+    });
+    let is_known = asked.knows(&form.tag);
+    let mut response = Response::new(if is_known { Body::empty() } else { Body::from(form.data.clone()) });
+    *response.headers_mut() = form.headers.clone();
+    response.headers_mut().insert(header::CACHE_CONTROL, lifetime(lifetime_s));
+    if age_s > 0 {
+        response.headers_mut().insert(header::AGE, age_s.into());
     }
     if is_known {
+        response.headers_mut().remove(header::CONTENT_LENGTH);
         *response.status_mut() = StatusCode::NOT_MODIFIED;
-    } else {
-        headers.insert(header::CONTENT_LENGTH, body.len().into());
-        *response.body_mut() = Body::from(body);
     }
     response
 }
 
 /// No answer, and how long a cache may keep that.
 pub(super) fn refusal(status: StatusCode, lifetime_s: u64) -> Response {
-    let lifetime = format!("public, max-age={lifetime_s}");
-    (status, [(header::CACHE_CONTROL, lifetime)], Body::empty()).into_response()
+    let mut response =
+        (status, [(header::CACHE_CONTROL, lifetime(lifetime_s))], Body::empty()).into_response();
+    open_to_all(response.headers_mut());
+    response
 }
 
 /// What a `Range` asks for.
@@ -151,11 +193,15 @@ pub(super) async fn media(
         },
     };
     let tag = format!("\"{length:x}\"");
-    let response = Response::builder()
-        .header(header::CONTENT_TYPE, media_type)
-        .header(header::ACCEPT_RANGES, "bytes")
-        .header(header::ETAG, &tag)
-        .header(header::CACHE_CONTROL, "public, max-age=3600, immutable");
+    let mut response = Response::builder();
+    if let Some(headers) = response.headers_mut() {
+        headers.reserve(10); // it does not grow again
+        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(media_type));
+        headers.insert(header::ACCEPT_RANGES, HeaderValue::from_static("bytes"));
+        headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("public, max-age=3600, immutable"));
+        open_to_all(headers);
+    }
+    let response = response.header(header::ETAG, &tag);
     if asked.knows(&tag) {
         let response = response.status(StatusCode::NOT_MODIFIED).body(Body::empty());
         return response.expect("static headers and numbers");

@@ -392,6 +392,7 @@ impl Name {
             key_bytes: self.key_bytes,
             init,
             parts: Vec::new(),
+            whole: Bytes::new(),
             is_complete: true,
             is_discontinuous: self.is_discontinuous,
             discontinuities: self.discontinuities,

@@ -3,6 +3,7 @@
 use std::io::Write;
 use std::sync::OnceLock;
 
+use axum::http::HeaderMap;
 use bytes::Bytes;
 use flate2::Compression;
 use flate2::write::GzEncoder;
@@ -64,9 +65,20 @@ impl Coding {
 #[derive(Debug, Default)]
 pub struct Document {
     plain: Bytes,
-    gzip: OnceLock<Bytes>,
-    brotli: OnceLock<Bytes>,
-    tag: OnceLock<String>,
+    /// By [`Coding`].
+    forms: [OnceLock<Form>; 3],
+    checksum: OnceLock<u64>,
+}
+
+/// A text in one coding, with what is said of it in every answer.
+#[derive(Debug)]
+pub(super) struct Form {
+    /// What is sent.
+    pub(super) data: Bytes,
+    /// Its `ETag`: of its content, so that a restart does not change it.
+    pub(super) tag: String,
+    /// The answer's headers: those that are the same each time. Copying them is cheaper than setting them.
+    pub(super) headers: HeaderMap,
 }
 
 impl Document {
@@ -80,19 +92,22 @@ impl Document {
         String::from_utf8_lossy(&self.plain).into_owned()
     }
 
-    /// In a coding.
-    pub fn coded(&self, coding: Coding) -> Bytes {
-        match coding {
-            Coding::Plain => self.plain.clone(),
-            Coding::Gzip => self.gzip.get_or_init(|| gzip(&self.plain)).clone(),
-            Coding::Brotli => self.brotli.get_or_init(|| brotli(&self.plain)).clone(),
-        }
-    }
-
-    /// Its `ETag` in a coding: of its content, so that a restart does not change it.
-    pub fn tag(&self, coding: Coding) -> String {
-        let tag = self.tag.get_or_init(|| format!("{:016x}", checksum(&self.plain)));
-        coding.name().map_or_else(|| format!("\"{tag}\""), |name| format!("\"{tag}-{name}\""))
+    /// In a coding, made when it is asked for first. `headers` makes those of every answer, from the `ETag` and the length.
+    pub(super) fn form(&self, coding: Coding, headers: impl Fn(&str, usize) -> HeaderMap) -> &Form {
+        self.forms[coding as usize].get_or_init(|| {
+            let data = match coding {
+                Coding::Plain => self.plain.clone(),
+                Coding::Gzip => gzip(&self.plain),
+                Coding::Brotli => brotli(&self.plain),
+            };
+            let sum = self.checksum.get_or_init(|| checksum(&self.plain));
+            let tag = match coding.name() {
+                Some(name) => format!("\"{sum:016x}-{name}\""),
+                None => format!("\"{sum:016x}\""),
+            };
+            let headers = headers(&tag, data.len());
+            Form { data, tag, headers }
+        })
     }
 }
 
@@ -137,14 +152,15 @@ mod tests {
         let text = "#EXTM3U\n#EXTINF:2.00000,\nvideo/1.m4s\n".repeat(500);
         let document = Document::new(text.clone());
         let mut read = String::new();
-        let gzip = document.coded(Coding::Gzip);
+        let form = |coding| document.form(coding, |_, _| HeaderMap::new());
+        let gzip = &form(Coding::Gzip).data;
         flate2::read::GzDecoder::new(&gzip[..]).read_to_string(&mut read).unwrap();
         assert_eq!(read, text);
         read.clear();
-        let brotli = document.coded(Coding::Brotli);
+        let brotli = &form(Coding::Brotli).data;
         brotli::Decompressor::new(&brotli[..], 4096).read_to_string(&mut read).unwrap();
         assert_eq!(read, text);
         assert!(brotli.len() < text.len() / 20);
-        assert_ne!(document.tag(Coding::Gzip), document.tag(Coding::Plain));
+        assert_ne!(form(Coding::Gzip).tag, form(Coding::Plain).tag);
     }
 }

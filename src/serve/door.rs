@@ -52,19 +52,19 @@ impl Door {
         builder.http1().timer(TokioTimer::new()).header_read_timeout(IDLE_LIMIT);
         // For WebSockets over HTTP/2.
         builder.http2().timer(TokioTimer::new()).enable_connect_protocol();
-        let builder = Arc::new(builder);
+        let (builder, door) = (Arc::new(builder), Arc::new(self));
         loop {
             let (stream, peer) = tokio::select! {
                 accepted = listener.accept() => accepted,
                 () = stop.cancelled() => return,
             };
-            let (door, builder, stop) = (self.clone(), builder.clone(), stop.clone());
+            let (door, builder, stop) = (door.clone(), builder.clone(), stop.clone());
             tasks.spawn(async move { door.connection(TokioIo::new(stream), peer, &builder, &stop).await });
         }
     }
 
     async fn connection<I>(
-        self,
+        self: Arc<Self>,
         stream: TokioIo<I>,
         peer: SocketAddr,
         builder: &Builder<TokioExecutor>,
@@ -86,7 +86,11 @@ impl Door {
         }
     }
 
-    async fn answer(self, request: Request<Incoming>, peer: SocketAddr) -> Result<Response, Infallible> {
+    async fn answer(
+        self: Arc<Self>,
+        request: Request<Incoming>,
+        peer: SocketAddr,
+    ) -> Result<Response, Infallible> {
         let request = self.hls.access().read(request);
         if let Some(wanted) = self.hls.wanted(&request, peer.ip()) {
             // Its headers share the connection's buffer: kept while it is held, they would cost another.
@@ -95,6 +99,6 @@ impl Door {
         }
         let mut request = request.map(Body::new);
         request.extensions_mut().insert(ConnectInfo(peer));
-        self.rest.oneshot(request).await
+        self.rest.clone().oneshot(request).await
     }
 }

@@ -8,6 +8,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use bytes::Bytes;
 use tokio::sync::OnceCell;
 
+use super::direct;
+
 /// Bytes that are held.
 const MOST_BYTES: usize = 64 * 1024 * 1024;
 /// A larger file is not held.
@@ -71,7 +73,9 @@ impl Files {
             if about.len() > LARGEST || !about.is_file() {
                 return Err(std::io::Error::other("too large"));
             }
-            let data = tokio::fs::read(path).await.map(Bytes::from)?;
+            let path_of_file = path.to_owned();
+            let read = move || std::fs::read(path_of_file).map(|data| direct::joined(&[data.into()]));
+            let data = tokio::task::spawn_blocking(read).await.map_err(std::io::Error::other)??;
             self.lock().count(path, data.len());
             Ok(data)
         });

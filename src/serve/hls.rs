@@ -8,7 +8,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use axum::extract::Request as AnyRequest;
-use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, Request, StatusCode, header};
+use axum::http::{HeaderValue, Method, Request, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 
@@ -80,7 +80,7 @@ impl Hls {
                 let (live, what) = self.find(rest, request)?;
                 Ok((live, what, present))
             }),
-            Method::OPTIONS => Err(StatusCode::NO_CONTENT.into_response()),
+            Method::OPTIONS => Err(answer::preflight()),
             _ => {
                 Err((StatusCode::METHOD_NOT_ALLOWED, [(header::ALLOW, "GET, HEAD, OPTIONS")]).into_response())
             }
@@ -125,8 +125,11 @@ impl Hls {
     /// The answer, as soon as there is one.
     pub(super) async fn answer(&self, wanted: Wanted) -> Response {
         let Wanted { asked, what } = wanted;
-        let mut response = match what {
-            Err(refusal) => refusal,
+        match what {
+            Err(mut refusal) => {
+                answer::open_to_all(refusal.headers_mut());
+                refusal
+            }
             Ok((live, what, _present)) => match what {
                 What::Multivariant { has_sound_alone } => match live.multivariant(has_sound_alone).await {
                     Some(document) => answer::playlist(&document, &asked, live.target_seconds() * 3, 0),
@@ -137,9 +140,7 @@ impl Hls {
                 }
                 What::Media { track, file } => self.media(&live, track, &file, &asked).await,
             },
-        };
-        open_to_all(response.headers_mut());
-        response
+        }
     }
 
     async fn media(&self, live: &Live, track: usize, file: &str, asked: &Asked) -> Response {
@@ -154,22 +155,13 @@ impl Hls {
     }
 }
 
-/// Any page may play the stream.
-fn open_to_all(headers: &mut HeaderMap) {
-    let mut set =
-        |name: HeaderName, value: &'static str| headers.insert(name, HeaderValue::from_static(value));
-    set(header::ACCESS_CONTROL_ALLOW_ORIGIN, "*");
-    set(header::ACCESS_CONTROL_ALLOW_METHODS, "GET, HEAD, OPTIONS");
-    set(header::ACCESS_CONTROL_ALLOW_HEADERS, "Range, If-None-Match, If-Range");
-    set(header::ACCESS_CONTROL_EXPOSE_HEADERS, "Date, Age, Content-Length, Content-Range, ETag");
-}
-
-/// The same as a layer.
+/// The same for others that are on the way to players.
 pub(super) async fn cross_origin(request: AnyRequest, next: Next) -> Response {
-    let is_preflight = request.method() == Method::OPTIONS;
-    let mut response =
-        if is_preflight { StatusCode::NO_CONTENT.into_response() } else { next.run(request).await };
-    open_to_all(response.headers_mut());
+    if request.method() == Method::OPTIONS {
+        return answer::preflight();
+    }
+    let mut response = next.run(request).await;
+    answer::open_to_all(response.headers_mut());
     response
 }
 

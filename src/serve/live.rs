@@ -9,6 +9,7 @@ use bytes::Bytes;
 use tokio::sync::watch;
 
 use super::archive::Moment;
+use super::direct;
 use super::disk::Disk;
 use super::document::{Document, checksum};
 use crate::media::Kind;
@@ -118,6 +119,8 @@ pub struct Live {
     is_independent: bool,
     inner: Mutex<Inner>,
     multivariant: watch::Sender<Option<[Arc<Document>; 2]>>,
+    /// Told before the edition that lists it: who waits for a part has it first.
+    arrivals: Vec<watch::Sender<()>>,
     editions: Vec<watch::Sender<Arc<Edition>>>,
     disk: Option<Disk>,
 }
@@ -159,6 +162,7 @@ impl Live {
         Self {
             grid,
             epoch,
+            arrivals: tracks.iter().map(|_| watch::Sender::default()).collect(),
             editions: tracks.iter().map(|_| watch::Sender::default()).collect(),
             tracks,
             is_independent: true,
@@ -246,6 +250,7 @@ impl Live {
 
     /// Adds a part and issues the playlist that lists it.
     pub fn publish(&self, track: usize, part: Part) {
+        let part = Part { data: direct::joined(std::slice::from_ref(&part.data)), ..part };
         let mut inner = self.lock();
         let init = inner.inits.iter().rev().find(|(of, _, _)| *of == track).map(|(_, name, _)| name.clone());
         let (number, is_last) = (part.segment, part.is_last);
@@ -262,7 +267,20 @@ impl Live {
         let before = self.editions[track].borrow().clone();
         let edition = self.edition(&inner, track, &before);
         drop(inner);
+        self.arrivals[track].send_replace(());
         self.editions[track].send_replace(Arc::new(edition));
+        if is_last {
+            self.join(track, number);
+        }
+    }
+
+    /// A whole segment goes out in one piece from now on.
+    fn join(&self, track: usize, number: u64) {
+        let found = self.lock().windows[track].segment(number);
+        if let Lookup::Ready(pieces) = found {
+            let whole = direct::joined(&pieces);
+            self.lock().windows[track].join(number, whole);
+        }
     }
 
     fn edition(&self, inner: &Inner, track: usize, before: &Edition) -> Edition {
@@ -362,15 +380,15 @@ impl Live {
                 .or_else(|| on_disk().map(File::Disk));
         }
         let (segment, part) = media_name(name)?;
-        let mut editions = self.follow(track);
+        let mut arrivals = self.arrivals[track].subscribe();
         let waited = tokio::time::timeout(self.patience(), async {
             loop {
                 // Seen before the look-up, so that a part published between the two is not missed.
-                editions.borrow_and_update();
+                arrivals.borrow_and_update();
                 match self.look_up(track, segment, part) {
                     Found::File(file) => return Some(file),
                     Found::Absent => return None,
-                    Found::Next => editions.changed().await.ok()?,
+                    Found::Next => arrivals.changed().await.ok()?,
                 }
             }
         });

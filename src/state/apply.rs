@@ -3,6 +3,7 @@
 mod air;
 mod cards;
 mod products;
+mod rundowns;
 
 use super::{Airing, Change, Command, Error, Moment, Patch, State};
 
@@ -39,6 +40,9 @@ impl State {
                 next.show(&card_id, channel, moment)
             }
             Command::NextStep { card_id, channel } => next.next_step(&card_id, &channel),
+            Command::SwapCard { card_id, channel } => next.swap_card(&card_id, channel, moment),
+            Command::AdvanceCard { card_id, channel } => next.advance_card(&card_id, channel, moment),
+            Command::HideAll { channel } => next.hide_all(&channel, moment),
             Command::EndDue { airing_ids } => Ok(next.end_due(&airing_ids, moment)),
             Command::ClearAll { channel } => next.clear(channel, moment),
             Command::PutStreamKey(key) => next.put_stream_key(key),
@@ -47,6 +51,13 @@ impl State {
             }
             Command::RevokeStreamKey { key_id } => next.revoke_stream_key(key_id),
             Command::SetSource { channel, source } => next.set_source(channel, source),
+            Command::PutRundown(rundown) => next.put_rundown(rundown),
+            Command::RemoveRundown { rundown_id } => next.remove_rundown(rundown_id),
+            Command::EditRundown { rundown_id, edit } => next.edit_rundown(&rundown_id, edit),
+            Command::ImportRundown(bundle) => next.import_rundown(*bundle),
+            Command::ChooseRundown { channel, rundown_id } => next.choose_rundown(channel, rundown_id),
+            Command::CueItem { channel, item_id } => next.cue_item(channel, item_id),
+            Command::Take { channel } => next.take_cued(&channel, moment),
         }?;
         if !changes.is_empty() {
             next.rev += 1;
@@ -117,5 +128,7 @@ pub(super) fn not_found(field: &'static str, kind: &'static str, id: &str) -> Er
     Error::NotFound { field, kind, id: id.chars().take(80).collect() }
 }
 
+#[cfg(test)]
+mod rundown_tests;
 #[cfg(test)]
 mod tests;

@@ -5,7 +5,10 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use super::{Airing, Card, Ending, Position, Product, Ratio, Slot, Source, StreamKey, Transitions};
+use super::rundown::{Bundle, Edit};
+use super::{
+    Airing, Card, Cue, Ending, Position, Product, Ratio, Rundown, Slot, Source, StreamKey, Transitions,
+};
 use crate::time::{MediaTime, WallTime};
 
 /// A field that may be left alone, emptied or set: absent, `null` or a value on the wire.
@@ -106,6 +109,25 @@ pub enum Command {
         /// Where.
         channel: String,
     },
+    /// Puts a card on air, and takes everything else out.
+    SwapCard {
+        /// Which.
+        card_id: String,
+        /// Where.
+        channel: String,
+    },
+    /// Puts a card on air, then shows its next step, then takes it out: what one key does.
+    AdvanceCard {
+        /// Which.
+        card_id: String,
+        /// Where.
+        channel: String,
+    },
+    /// Takes everything off air, each with its animation.
+    HideAll {
+        /// Where.
+        channel: String,
+    },
     /// Shows a card's next step.
     NextStep {
         /// Which.
@@ -143,6 +165,41 @@ pub enum Command {
         channel: String,
         /// What.
         source: Option<Source>,
+    },
+    /// Adds or replaces a rundown.
+    PutRundown(Rundown),
+    /// Takes a rundown away; its cards stay.
+    RemoveRundown {
+        /// Which.
+        rundown_id: String,
+    },
+    /// Changes a rundown.
+    EditRundown {
+        /// Which.
+        rundown_id: String,
+        /// How.
+        edit: Edit,
+    },
+    /// Adds or replaces a rundown with its cards and their products.
+    ImportRundown(Box<Bundle>),
+    /// Begins a rundown in a channel; nothing leaves it.
+    ChooseRundown {
+        /// Where.
+        channel: String,
+        /// Which.
+        rundown_id: Option<String>,
+    },
+    /// Says what is taken next.
+    CueItem {
+        /// Where.
+        channel: String,
+        /// Which; nothing for none.
+        item_id: Option<String>,
+    },
+    /// Puts on air what is cued, and cues what comes after it.
+    Take {
+        /// Where.
+        channel: String,
     },
 }
 
@@ -238,6 +295,23 @@ pub enum Change {
         /// What; nothing when it ended.
         source: Option<Source>,
     },
+    /// A rundown is new or different.
+    RundownChanged {
+        /// As it is now.
+        rundown: Rundown,
+    },
+    /// A rundown is gone.
+    RundownRemoved {
+        /// Which.
+        rundown_id: String,
+    },
+    /// A channel stands elsewhere.
+    CueChanged {
+        /// Which.
+        channel: String,
+        /// Where; nothing when it is in no rundown.
+        cue: Option<Cue>,
+    },
 }
 
 impl Change {
@@ -249,7 +323,7 @@ impl Change {
             | Self::CardMoved { airing }
             | Self::CardHidden { airing, .. } => Some(&airing.channel),
             Self::AllCleared { channel } => channel.as_deref(),
-            Self::SourceChanged { channel, .. } => Some(channel),
+            Self::SourceChanged { channel, .. } | Self::CueChanged { channel, .. } => Some(channel),
             _ => None,
         }
     }

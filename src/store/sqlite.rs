@@ -11,7 +11,7 @@ use serde::de::DeserializeOwned;
 
 use super::{AiringRecord, ChannelRun, Error, Store};
 use crate::id::Digest;
-use crate::state::{Airing, Card, Change, Product, Source, State, StreamKey};
+use crate::state::{Airing, Card, Change, Product, Rundown, State, StreamKey};
 use crate::time::WallTime;
 
 /// Bodies are JSON in the wire's own words, keys are columns: a new optional field needs no migration.
@@ -24,6 +24,8 @@ CREATE INDEX IF NOT EXISTS airings_on_air ON airings (started) WHERE ended IS NU
 CREATE TABLE IF NOT EXISTS channels (name TEXT PRIMARY KEY, epoch INTEGER NOT NULL, starts INTEGER NOT NULL, last_segment INTEGER, last_live INTEGER) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS stream_keys (id TEXT PRIMARY KEY, digest BLOB NOT NULL, body TEXT NOT NULL) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS sources (channel TEXT PRIMARY KEY, body TEXT NOT NULL) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS rundowns (id TEXT PRIMARY KEY, body TEXT NOT NULL) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS cues (channel TEXT PRIMARY KEY, body TEXT NOT NULL) WITHOUT ROWID;
 PRAGMA user_version = 2;
 ";
 
@@ -74,17 +76,20 @@ impl Sqlite {
         .collect()
     }
 
-    fn channel_sources(&self) -> Result<BTreeMap<String, Source>, Error> {
-        let mut statement =
-            self.connection.prepare("SELECT channel, body FROM sources").map_err(database("read"))?;
+    fn by_channel<T: DeserializeOwned>(
+        &self,
+        what: &'static str,
+        query: &str,
+    ) -> Result<BTreeMap<String, T>, Error> {
+        let mut statement = self.connection.prepare(query).map_err(database("read"))?;
         let rows = statement
             .query_map([], |row| Ok((row.get::<_, String>(0)?, row.get::<_, String>(1)?)))
             .map_err(database("read"))?;
         rows.map(|row| {
             let (channel, body) = row.map_err(database("read"))?;
-            let source = serde_json::from_str(&body)
-                .map_err(|error| Error::Content { what: "source", detail: error.to_string() })?;
-            Ok((channel, source))
+            let found = serde_json::from_str(&body)
+                .map_err(|error| Error::Content { what, detail: error.to_string() })?;
+            Ok((channel, found))
         })
         .collect()
     }
@@ -116,14 +121,16 @@ impl Store for Sqlite {
         let cards: Vec<Card> = self.bodies("card", "SELECT body FROM cards")?;
         let airings: Vec<Airing> =
             self.bodies("airing", "SELECT body FROM airings WHERE ended IS NULL ORDER BY started, id")?;
-        let sources = self.channel_sources()?;
+        let rundowns: Vec<Rundown> = self.bodies("rundown", "SELECT body FROM rundowns")?;
         Ok(State {
             rev,
             products: products.into_iter().map(|product| (product.sku.clone(), product)).collect(),
             cards: cards.into_iter().map(|card| (card.id.clone(), card)).collect(),
             airings,
             stream_keys: self.stream_keys()?,
-            sources,
+            sources: self.by_channel("source", "SELECT channel, body FROM sources")?,
+            rundowns: rundowns.into_iter().map(|rundown| (rundown.id.clone(), rundown)).collect(),
+            cues: self.by_channel("cue", "SELECT channel, body FROM cues")?,
             ..State::default()
         })
     }
@@ -222,6 +229,17 @@ fn save_change(transaction: &rusqlite::Transaction, change: &Change) -> rusqlite
             .execute("INSERT OR REPLACE INTO sources VALUES (?1, ?2)", params![channel, json(source)]),
         Change::SourceChanged { channel, source: None } => {
             transaction.execute("DELETE FROM sources WHERE channel = ?1", [channel])
+        }
+        Change::RundownChanged { rundown } => transaction
+            .execute("INSERT OR REPLACE INTO rundowns VALUES (?1, ?2)", params![rundown.id, json(rundown)]),
+        Change::RundownRemoved { rundown_id } => {
+            transaction.execute("DELETE FROM rundowns WHERE id = ?1", [rundown_id])
+        }
+        Change::CueChanged { channel, cue: Some(cue) } => {
+            transaction.execute("INSERT OR REPLACE INTO cues VALUES (?1, ?2)", params![channel, json(cue)])
+        }
+        Change::CueChanged { channel, cue: None } => {
+            transaction.execute("DELETE FROM cues WHERE channel = ?1", [channel])
         }
         Change::AllCleared { .. } => Ok(0), // each airing's end is a change of its own
     }?;

@@ -2,6 +2,8 @@
 //!
 //! `blocking`: `--clients N` low-latency players in step with the live edge. Each asks for the playlist that lists the
 //! next part, fetches that part, and asks for the next. A part is ready when the first of them has its playlist.
+//! `hinted`: the same players, which ask for the part of the preload hint beforehand, on a connection of its own. A part is
+//! ready when the first of them has it or its playlist.
 //! `hold`: the same without fetching parts, each asking for a segment that is further ahead.
 //! `throughput`: `--connections N` that fetch `--path P` again and again.
 //! All take `--address HOST:PORT`, `--seconds S` and `--accept CODINGS`; the first two `--path /live/CHANNEL/TRACK`.
@@ -173,14 +175,35 @@ impl Run {
                 tokio::time::sleep(Duration::from_millis(100)).await;
                 continue;
             }
-            let ready = *self.listed.borrow_mut().entry(place).or_insert_with(Instant::now);
-            if let Some(answer) = self.get(&mut connection, &format!("{path}/{segment}.{part}.m4s")).await {
-                let mut all = self.had.borrow_mut();
-                let (delays, length) = all.entry(place).or_default();
-                delays.push(ready.elapsed());
-                *length = answer.length;
+            self.listed.borrow_mut().entry(place).or_insert_with(Instant::now);
+            if self.options.mode == "blocking" {
+                self.fetch(&mut connection, place).await;
             }
-            place = if part + 1 < self.parts_per_segment { (segment, part + 1) } else { (segment + 1, 0) };
+            place = self.after(place);
+        }
+    }
+
+    async fn fetch(&self, connection: &mut Connection, place: Place) {
+        let (segment, part) = place;
+        let path = format!("{}/{segment}.{part}.m4s", self.options.path);
+        if let Some(answer) = self.get(connection, &path).await {
+            let ready = *self.listed.borrow_mut().entry(place).or_insert_with(Instant::now);
+            let mut all = self.had.borrow_mut();
+            let (delays, length) = all.entry(place).or_default();
+            delays.push(ready.elapsed());
+            *length = answer.length;
+        }
+    }
+
+    fn after(&self, (segment, part): Place) -> Place {
+        if part + 1 < self.parts_per_segment { (segment, part + 1) } else { (segment + 1, 0) }
+    }
+
+    /// A player's parts from the one at `place` on, each asked for before it is there.
+    async fn expect(&self, mut connection: Connection, mut place: Place, end: Instant) {
+        while Instant::now() < end {
+            self.fetch(&mut connection, place).await;
+            place = self.after(place);
         }
     }
 
@@ -257,11 +280,13 @@ async fn blocking(options: &Options) -> Value {
     for connection in connections {
         let run = run.clone();
         players.spawn_local(async move {
-            let is_held = run.options.mode == "hold";
-            if is_held {
-                run.hold(connection, place.0, end).await;
-            } else {
-                run.play(connection, place, end).await;
+            match run.options.mode.as_str() {
+                "hold" => run.hold(connection, place.0, end).await,
+                "hinted" => {
+                    let parts = Connection::open(&run.options).await.unwrap();
+                    tokio::join!(run.play(connection, place, end), run.expect(parts, place, end));
+                }
+                _ => run.play(connection, place, end).await,
             }
         });
     }

@@ -10,13 +10,13 @@ use serde_json::json;
 use crate::stage::{PATIENCE, Process, Server, TOKEN, clip};
 
 /// A driver on a free port.
-struct Driver {
+pub(crate) struct Driver {
     _process: Process,
     url: String,
 }
 
 impl Driver {
-    fn start() -> Self {
+    pub(crate) fn start() -> Self {
         let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
         let program = if Command::new("chromedriver").arg("--version").output().is_ok() {
             "chromedriver"
@@ -34,7 +34,7 @@ impl Driver {
         Self { _process: Process(process), url: format!("http://{address}") }
     }
 
-    async fn open(&self, width: u32, height: u32) -> Client {
+    pub(crate) async fn open(&self, width: u32, height: u32) -> Client {
         let arguments = [
             "--headless=new",
             "--no-sandbox",
@@ -54,7 +54,7 @@ impl Driver {
 }
 
 /// Waits until a script returns true.
-async fn until(client: &Client, what: &str, script: &str) {
+pub(crate) async fn until(client: &Client, what: &str, script: &str) {
     let wait = async {
         while client.execute(script, Vec::new()).await.unwrap() != json!(true) {
             tokio::time::sleep(Duration::from_millis(50)).await; // between two looks
@@ -120,7 +120,7 @@ async fn the_control_page_puts_a_card_on_air_and_takes_it_off() {
     // A new product by the form, with an amount as people write it.
     client.find(Locator::Id("add")).await.unwrap().click().await.unwrap();
     for (name, value) in [("sku", "pot"), ("title", "Tea pot"), ("price", "19.90"), ("currency", "")] {
-        let field = client.find(Locator::Css(&format!("[name={name}]"))).await.unwrap();
+        let field = client.find(Locator::Css(&format!("#product [name={name}]"))).await.unwrap();
         field.send_keys(value).await.unwrap();
     }
     client.find(Locator::Id("save")).await.unwrap().click().await.unwrap();

@@ -155,7 +155,16 @@ fn a_channel_that_is_only_clean_codes_no_picture_and_plays_at_its_usual_address(
 /// An outside player reads `seconds` of it to the end.
 fn play(address: &str, seconds: u32) {
     let output = Command::new("ffmpeg")
-        .args(["-v", "error", "-rw_timeout", &PATIENCE.as_micros().to_string(), "-t", &seconds.to_string(), "-i", address])
+        .args([
+            "-v",
+            "error",
+            "-rw_timeout",
+            &PATIENCE.as_micros().to_string(),
+            "-t",
+            &seconds.to_string(),
+            "-i",
+            address,
+        ])
         .args(["-f", "null", "-"])
         .output()
         .unwrap();

@@ -20,6 +20,7 @@ use crate::overlay::board::Board;
 use crate::overlay::element::VitrineOverlay;
 use crate::package::grid::Grid;
 use crate::package::multivariant::{self, Rate, Sound};
+use crate::package::parameter_sets::ParameterSets;
 use crate::package::segmenter::{Part, Segmenter};
 use crate::package::{self, cmaf, codec};
 use crate::pipeline::{self, Event};
@@ -224,6 +225,7 @@ struct Track {
     segmenter: Segmenter,
     codec: Option<String>,
     format: Option<Format>,
+    sets: ParameterSets,
     /// The newest key frame of a rung, and its time.
     key_frame: Option<(MediaTime, Bytes)>,
     /// Bytes and seconds of the segment in progress.
@@ -240,6 +242,7 @@ impl Track {
             segmenter: Segmenter::new(kind, grid),
             codec: None,
             format: None,
+            sets: ParameterSets::default(),
             key_frame: None,
             pending: (0, 0.0),
             rate,
@@ -272,14 +275,15 @@ impl<'a> Packager<'a> {
         match packet {
             Packet::Format(format) => {
                 self.configure(track, &format)?;
+                self.tracks[track].sets = ParameterSets::of(&format);
                 self.tracks[track].format = Some(format);
                 Ok(())
             }
-            Packet::Unit(unit) => self.pack(track, &unit, showing),
+            Packet::Unit(unit) => self.pack(track, unit, showing),
         }
     }
 
-    fn pack(&mut self, track: usize, unit: &AccessUnit, showing: Showing) -> Result<(), package::Error> {
+    fn pack(&mut self, track: usize, unit: AccessUnit, showing: Showing) -> Result<(), package::Error> {
         if self.tracks[track].codec.is_none() {
             return Err(package::Error::NoConfiguration(unit.kind));
         }
@@ -290,13 +294,14 @@ impl<'a> Packager<'a> {
             self.tracks[track].key_frame = Some((unit.pts, unit.data.clone()));
             self.tell_key_frames(unit.pts);
         }
+        let unit = AccessUnit { data: self.tracks[track].sets.with(&unit), ..unit };
         for event in self.encoding.events.take() {
             let rungs = self.encoding.channel.rungs.len();
             for rung in &mut self.tracks[..rungs] {
                 rung.segmenter.announce(event.clone());
             }
         }
-        for part in self.tracks[track].segmenter.push(unit)? {
+        for part in self.tracks[track].segmenter.push(&unit)? {
             if part.is_last && track == 0 {
                 let live = (showing == Showing::Live).then(WallTime::now);
                 self.encoding.director.note_segment(&self.encoding.channel.name, part.segment + 1, live);

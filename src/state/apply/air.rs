@@ -5,7 +5,7 @@ use crate::state::{Airing, Card, Change, Ending, Error, Moment, Slot, State};
 use crate::time::MediaTime;
 
 impl State {
-    fn check_channel(&self, channel: &str) -> Result<(), Error> {
+    pub(super) fn check_channel(&self, channel: &str) -> Result<(), Error> {
         if self.channels.iter().any(|known| known == channel) {
             return Ok(());
         }
@@ -94,7 +94,12 @@ impl State {
         Ok(changes)
     }
 
-    fn end_where(&mut self, moment: &Moment, ending: Ending, ends: impl Fn(&Airing) -> bool) -> Changes {
+    pub(super) fn end_where(
+        &mut self,
+        moment: &Moment,
+        ending: Ending,
+        ends: impl Fn(&Airing) -> bool,
+    ) -> Changes {
         let (ended, kept): (Vec<_>, Vec<_>) =
             std::mem::take(&mut self.airings).into_iter().partition(|a| ends(a));
         self.airings = kept;

@@ -45,6 +45,12 @@ impl State {
         if self.airings.iter().any(|airing| airing.card_id == card_id) {
             return Err(conflict("cardId", "it is on air: hide it first".into()));
         }
+        if let Some(rundown) = self.rundown_of(card_id) {
+            return Err(conflict(
+                "cardId",
+                format!("it is in the rundown {:?}: take it out there first", rundown.id),
+            ));
+        }
         self.cards.remove(card_id).ok_or_else(|| not_found("cardId", "card", card_id))?;
         Ok(vec![Change::CardRemoved { card_id: card_id.to_owned() }])
     }

@@ -3,7 +3,7 @@ use crate::state::template::samples;
 use crate::state::{Card, CardEdit, Ending, Position, Product, Ratio, Slot};
 use crate::time::{MediaTime, WallTime};
 
-fn moment(n: u64) -> Moment {
+pub(super) fn moment(n: u64) -> Moment {
     Moment {
         wall: WallTime(n as i64 * 1000),
         programme: [("main".to_owned(), MediaTime(n * 1_000_000_000))].into(),
@@ -30,11 +30,11 @@ fn card(id: &str, sku: &str, slot: Slot) -> Card {
     Card { slot: Some(slot), ..Card::of_product(id, sku) }
 }
 
-fn show(card_id: &str) -> Command {
+pub(super) fn show(card_id: &str) -> Command {
     Command::ShowCard { card_id: card_id.into(), channel: "main".into() }
 }
 
-fn shop() -> State {
+pub(super) fn shop() -> State {
     let mut state =
         State { channels: vec!["main".into(), "second".into()], templates: samples(), ..State::default() };
     for command in [
@@ -49,7 +49,7 @@ fn shop() -> State {
     state
 }
 
-fn kinds(changes: &[Change]) -> Vec<String> {
+pub(super) fn kinds(changes: &[Change]) -> Vec<String> {
     let name = |change| serde_json::to_value(change).unwrap()["eventType"].as_str().unwrap().to_owned();
     changes.iter().map(name).collect()
 }

@@ -1,0 +1,113 @@
+//! `/ws/state?token=…`: what buttons and small displays show, pushed as one flat JSON object, at once and whenever it
+//! changes. No handshake, nothing to send: for programs that can only listen.
+
+use std::time::Duration;
+
+use axum::extract::ws::{Message, WebSocket, WebSocketUpgrade};
+use axum::extract::{Query, State};
+use axum::response::{IntoResponse, Response};
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use super::Doors;
+use super::error::{Error, Kind};
+use super::http::unauthorised;
+use crate::id;
+
+/// How long a client may take to read.
+const SEND_LIMIT: Duration = Duration::from_secs(10);
+/// A client has nothing to say.
+const MOST_BYTES: usize = 1024;
+
+#[derive(Debug, Deserialize)]
+pub(super) struct Words {
+    #[serde(default)]
+    token: String,
+    #[serde(default = "main_channel")]
+    channel: String,
+}
+
+fn main_channel() -> String {
+    "main".into()
+}
+
+pub(super) async fn upgrade(
+    State(doors): State<Doors>,
+    Query(words): Query<Words>,
+    upgrade: WebSocketUpgrade,
+) -> Response {
+    if !id::secrets_match(&words.token, &doors.token) {
+        return unauthorised();
+    }
+    let channel = words.channel;
+    if !doors.status.contains_key(&channel) {
+        return Error::field(Kind::NotFound, "channel", format!("there is no channel {channel:?}"))
+            .into_response();
+    }
+    upgrade.max_message_size(MOST_BYTES).on_upgrade(move |socket| async move {
+        let stop = doors.stop.clone();
+        tokio::select! {
+            () = stop.cancelled() => {}
+            () = follow(&doors, &channel, socket) => {}
+        }
+    })
+}
+
+/// A client that is slow gets the newest and not all.
+async fn follow(doors: &Doors, channel: &str, mut socket: WebSocket) {
+    let mut snapshots = doors.director.snapshots();
+    let Some(mut status) = doors.status.get(channel).cloned() else { return };
+    let mut told = Value::Null;
+    loop {
+        let now = flat(doors, channel);
+        if now != told {
+            let sending = socket.send(Message::Text(now.to_string().into()));
+            if !matches!(tokio::time::timeout(SEND_LIMIT, sending).await, Ok(Ok(()))) {
+                return;
+            }
+            told = now;
+        }
+        tokio::select! {
+            incoming = socket.recv() => match incoming {
+                Some(Ok(Message::Close(_)) | Err(_)) | None => return,
+                Some(Ok(_)) => {}
+            },
+            Ok(()) = snapshots.changed() => {}
+            Ok(()) = status.changed() => {}
+            else => return,
+        }
+    }
+}
+
+/// What buttons show, in one flat object: words and numbers that need no path.
+fn flat(doors: &Doors, channel: &str) -> Value {
+    let state = doors.director.state();
+    let status = doors.status.get(channel).map(|status| status.borrow().clone()).unwrap_or_default();
+    let title = |card_id: &str| {
+        let card = state.cards.get(card_id)?;
+        let product = || Some(state.products.get(card.sku.as_ref()?)?.title.clone());
+        card.title.clone().or_else(product).or_else(|| Some(card.id.clone()))
+    };
+    let on_air: Vec<&str> = (state.airings.iter())
+        .filter(|airing| airing.channel == channel)
+        .map(|airing| airing.card_id.as_str())
+        .collect();
+    let cue = state.cues.get(channel);
+    let rundown = cue.and_then(|cue| state.rundowns.get(&cue.rundown_id));
+    let place = cue.zip(rundown).and_then(|(cue, rundown)| rundown.place(cue.item_id.as_ref()?));
+    let item = rundown.zip(place).and_then(|(rundown, place)| rundown.items.get(place));
+    let next = item.and_then(|item| item.card_id.as_deref());
+    json!({
+        "rev": state.rev,
+        "channel": channel,
+        "isLive": !status.publishers.is_empty(),
+        "onAir": on_air.join(","),
+        "onAirCount": on_air.len(),
+        "onAirTitle": on_air.last().and_then(|card| title(card)),
+        "rundown": rundown.map(|rundown| rundown.title.clone()),
+        "next": next,
+        "nextItem": item.map(|item| item.id.clone()),
+        "nextTitle": next.and_then(title),
+        "nextNotes": item.map(|item| item.notes.clone()),
+    })
+}

@@ -1,0 +1,211 @@
+//! Triggers for buttons: addresses that do one thing when they are fetched, and a picture for each button. For Stream
+//! Deck, Companion and whatever else can fetch an address.
+//!
+//! The paths under `/api/v1` are SPX's, so that its profiles work here: `item` is a line of the channel's rundown or a
+//! card, and what SPX calls focus is what is next. `GET` changes something, so the password is wanted with every one
+//! (`?apikey=`, or as everywhere else), and nothing may keep the answer.
+//!
+//! Source: SPX-GC 1.3, routes/routes-api.js, read for its paths; nothing of it is here.
+
+use std::io::Cursor;
+
+use axum::Router;
+use axum::extract::{Path, Query, Request, State};
+use axum::http::header;
+use axum::middleware::{self, Next};
+use axum::response::{IntoResponse, Response};
+use axum::routing::{MethodFilter, get, on};
+use image::imageops::{self, FilterType};
+use image::{ImageFormat, Rgb, RgbImage};
+use serde::Deserialize;
+use serde_json::json;
+
+use super::error::{Error, Kind};
+use super::http::{Answer, ask, bearer, unauthorised};
+use super::{Doors, Subject, View};
+use crate::id;
+use crate::state::Rundown;
+
+/// Pixels of a button's side, as Stream Deck XL has them.
+const SIDE: u32 = 144;
+/// Around a button, when its card is on air or next.
+const BORDER: u32 = 8;
+const ON_AIR: Rgb<u8> = Rgb([229, 33, 63]);
+const NEXT: Rgb<u8> = Rgb([255, 179, 71]);
+const GROUND: Rgb<u8> = Rgb([18, 16, 22]);
+
+/// What stands behind the `?`.
+#[derive(Debug, Deserialize)]
+pub(super) struct Words {
+    #[serde(default = "main_channel")]
+    channel: String,
+    #[serde(default)]
+    apikey: Option<String>,
+    /// A rundown, with or without SPX's `.json`.
+    #[serde(default)]
+    file: Option<String>,
+}
+
+fn main_channel() -> String {
+    "main".into()
+}
+
+pub(super) fn routes(doors: &Doors) -> Router<Doors> {
+    let both = MethodFilter::GET.or(MethodFilter::POST);
+    Router::new()
+        .route("/item/{verb}", on(both, item))
+        .route("/item/{verb}/{item}", on(both, named_item))
+        .route("/rundown/load", on(both, load))
+        .route("/rundown/{verb}", on(both, rundown))
+        .route("/rundown/focusByID/{item}", on(both, focus))
+        .route("/panic", on(both, panic))
+        .route("/cards/{card}/button.jpg", get(button))
+        .layer(middleware::from_fn_with_state(doors.clone(), authorised))
+}
+
+async fn authorised(
+    State(doors): State<Doors>,
+    Query(words): Query<Words>,
+    request: Request,
+    next: Next,
+) -> Response {
+    let given = words.apikey.as_deref().unwrap_or_else(|| bearer(request.headers()));
+    if !id::secrets_match(given, &doors.token) {
+        return unauthorised();
+    }
+    let mut response = next.run(request).await;
+    response.headers_mut().insert(header::CACHE_CONTROL, header::HeaderValue::from_static("no-store"));
+    response
+}
+
+fn no_such(name: &str, what: &str, verb: &str) -> Error {
+    Error::field(Kind::UnknownType, name, format!("there is no {what} {verb:?}"))
+}
+
+async fn item(State(doors): State<Doors>, Path(verb): Path<String>, Query(words): Query<Words>) -> Answer {
+    let cue = doors.director.state().cues.get(&words.channel).and_then(|cue| cue.item_id.clone());
+    let item = cue.ok_or_else(|| Error::field(Kind::Conflict, "itemId", "nothing is cued"))?;
+    act(&doors, &verb, &item, words.channel).await
+}
+
+async fn named_item(
+    State(doors): State<Doors>,
+    Path((verb, item)): Path<(String, String)>,
+    Query(words): Query<Words>,
+) -> Answer {
+    act(&doors, &verb, &item, words.channel).await
+}
+
+async fn act(doors: &Doors, verb: &str, item: &str, channel: String) -> Answer {
+    let request = match verb {
+        "play" => "ShowCard",
+        "continue" => "NextStep",
+        "stop" => "HideCard",
+        "toggle" => "ToggleCard",
+        "advance" => "AdvanceCard",
+        "swap" => "SwapCard",
+        _ => return Err(no_such("verb", "trigger", verb)),
+    };
+    let state = doors.director.state();
+    let rundown = state.cues.get(&channel).and_then(|cue| state.rundowns.get(&cue.rundown_id));
+    let line = rundown.and_then(|rundown| rundown.items.get(rundown.place(item)?)?.card_id.clone());
+    let card_id = line.unwrap_or_else(|| item.to_owned());
+    ask(doors, request, json!({ "cardId": card_id, "channel": channel })).await
+}
+
+async fn load(State(doors): State<Doors>, Query(words): Query<Words>) -> Answer {
+    let file = words.file.ok_or_else(|| Error::field(Kind::MissingField, "file", "it is missing"))?;
+    let rundown_id = file.strip_suffix(".json").unwrap_or(&file);
+    ask(&doors, "ChooseRundown", json!({ "channel": words.channel, "rundownId": rundown_id })).await
+}
+
+async fn rundown(State(doors): State<Doors>, Path(verb): Path<String>, Query(words): Query<Words>) -> Answer {
+    let channel = words.channel;
+    let item_id = match verb.as_str() {
+        "stopAllLayers" => return ask(&doors, "HideAll", json!({ "channel": channel })).await,
+        "take" => return ask(&doors, "Take", json!({ "channel": channel })).await,
+        "focusFirst" => {
+            beside(&doors, &channel, |rundown, _| rundown.ready_from(0).map(|item| item.id.clone()))
+        }
+        "focusNext" => beside(&doors, &channel, |rundown, at| {
+            let next = rundown.ready_from(at.map_or(0, |at| at + 1));
+            next.map(|item| item.id.clone())
+        }),
+        "focusPrevious" => beside(&doors, &channel, |rundown, at| {
+            let before = at.unwrap_or(rundown.items.len());
+            let ready = |place: &usize| {
+                rundown.ready_from(*place).is_some_and(|item| item.id == rundown.items[*place].id)
+            };
+            (0..before).rev().find(ready).map(|place| rundown.items[place].id.clone())
+        }),
+        _ => return Err(no_such("verb", "trigger", &verb)),
+    };
+    let item_id = item_id.ok_or_else(|| Error::field(Kind::Conflict, "itemId", "the rundown ends there"))?;
+    ask(&doors, "CueItem", json!({ "channel": channel, "itemId": item_id })).await
+}
+
+/// An item of the channel's rundown, seen from what is next.
+fn beside(
+    doors: &Doors,
+    channel: &str,
+    find: impl Fn(&Rundown, Option<usize>) -> Option<String>,
+) -> Option<String> {
+    let state = doors.director.state();
+    let cue = state.cues.get(channel)?;
+    let rundown = state.rundowns.get(&cue.rundown_id)?;
+    find(rundown, cue.item_id.as_ref().and_then(|item| rundown.place(item)))
+}
+
+async fn focus(State(doors): State<Doors>, Path(item): Path<String>, Query(words): Query<Words>) -> Answer {
+    ask(&doors, "CueItem", json!({ "channel": words.channel, "itemId": item })).await
+}
+
+async fn panic(State(doors): State<Doors>, Query(words): Query<Words>) -> Answer {
+    ask(&doors, "ClearAll", json!({ "channel": words.channel })).await
+}
+
+/// The card as a square picture, red around it when it is on air, yellow when it is next.
+async fn button(
+    State(doors): State<Doors>,
+    Path(card): Path<String>,
+    Query(words): Query<Words>,
+) -> Result<Response, Error> {
+    let (state, channel) = (doors.director.state(), words.channel);
+    let missing = |name: &str, id: &str| Error::field(Kind::NotFound, name, format!("there is no {id:?}"));
+    if !doors.status.contains_key(&channel) {
+        return Err(missing("channel", &channel));
+    }
+    let found = state.cards.get(&card).cloned().ok_or_else(|| missing("cardId", &card))?;
+    let is_next = beside(&doors, &channel, |rundown, at| rundown.items.get(at?)?.card_id.clone());
+    let border = if state.on_air(&card, &channel).is_some() {
+        ON_AIR
+    } else if is_next.as_deref() == Some(card.as_str()) {
+        NEXT
+    } else {
+        GROUND
+    };
+    let painter = doors.painter.clone();
+    let draw = move || {
+        let painting = painter(&Subject::Card(Box::new(found)), &channel, View::Card)?;
+        square(&painting.png, border).map_err(|error| error.to_string())
+    };
+    let drawn = tokio::task::spawn_blocking(draw).await.map_err(|error| Error::plain(Kind::Failed, error))?;
+    let jpeg = drawn.map_err(|error| Error::plain(Kind::Failed, error))?;
+    Ok(([(header::CONTENT_TYPE, "image/jpeg")], jpeg).into_response())
+}
+
+fn square(png: &[u8], border: Rgb<u8>) -> Result<Vec<u8>, image::ImageError> {
+    let card = image::load_from_memory_with_format(png, ImageFormat::Png)?;
+    let room = SIDE - 2 * BORDER;
+    let card = card.resize(room, room, FilterType::Triangle).to_rgba8();
+    let mut ground =
+        image::RgbaImage::from_pixel(room, room, image::Rgba([GROUND[0], GROUND[1], GROUND[2], 255]));
+    let (left, top) = ((room - card.width()) / 2, (room - card.height()) / 2);
+    imageops::overlay(&mut ground, &card, left.into(), top.into());
+    let mut button = RgbImage::from_pixel(SIDE, SIDE, border);
+    let inner = image::DynamicImage::ImageRgba8(ground).to_rgb8();
+    imageops::replace(&mut button, &inner, BORDER.into(), BORDER.into());
+    let mut jpeg = Cursor::new(Vec::new());
+    button.write_to(&mut jpeg, ImageFormat::Jpeg)?;
+    Ok(jpeg.into_inner())
+}

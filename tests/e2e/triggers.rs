@@ -1,0 +1,83 @@
+//! Buttons: addresses that do one thing, a picture for each, and the state that they show.
+
+use futures_util::StreamExt;
+use serde_json::{Value, json};
+use tokio_tungstenite::tungstenite::Message;
+
+use crate::stage::{PATIENCE, Server, TOKEN};
+
+fn press(server: &Server, path: &str) -> u16 {
+    let mark = if path.contains('?') { '&' } else { '?' };
+    server.get(&format!("/api/v1{path}{mark}apikey={TOKEN}")).0
+}
+
+/// What is pushed, until it is as wanted.
+async fn pushed(
+    socket: &mut (impl StreamExt<Item = Result<Message, tokio_tungstenite::tungstenite::Error>> + Unpin),
+    is_it: impl Fn(&Value) -> bool,
+) -> Value {
+    let wait = async {
+        loop {
+            let Message::Text(text) = socket.next().await.unwrap().unwrap() else { continue };
+            let told: Value = serde_json::from_str(&text).unwrap();
+            if is_it(&told) {
+                return told;
+            }
+        }
+    };
+    tokio::time::timeout(PATIENCE, wait).await.expect("it is pushed")
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn buttons_take_a_show_through_and_show_where_it_is() {
+    let server = tokio::task::spawn_blocking(|| {
+        let server = Server::start();
+        server.product("cup", 8900);
+        server.product("pot", 12_900);
+        let items = json!({ "title": "Friday", "items": [{ "cardId": "cup", "notes": "hold it up" }, { "cardId": "pot" }] });
+        assert_eq!(server.api("PUT", "/rundowns/friday", items.to_string().as_bytes()).0, 200);
+        server
+    })
+    .await
+    .unwrap();
+    let address = format!("{}/ws/state", server.http.replacen("http", "ws", 1));
+    assert!(tokio_tungstenite::connect_async(format!("{address}?token=wrong")).await.is_err());
+    let (mut socket, _) = tokio_tungstenite::connect_async(format!("{address}?token={TOKEN}")).await.unwrap();
+    let first = pushed(&mut socket, |_| true).await;
+    assert_eq!((&first["onAirCount"], &first["next"]), (&json!(0), &Value::Null), "{first}");
+    assert!(first.as_object().unwrap().values().all(|value| !value.is_object() && !value.is_array()), "flat");
+
+    assert_eq!(server.get("/api/v1/rundown/load?file=friday").0, 401, "a password is wanted");
+    assert_eq!(server.get("/api/v1/item/play?apikey=wrong").0, 401);
+    assert_eq!(press(&server, "/item/play"), 409, "nothing is cued");
+    assert_eq!(press(&server, "/rundown/load?file=friday.json"), 200);
+    let next = pushed(&mut socket, |told| told["next"] == "cup").await;
+    assert_eq!(next["nextNotes"], "hold it up");
+    assert_eq!(press(&server, "/rundown/focusNext"), 200);
+    assert_eq!(press(&server, "/rundown/focusNext"), 409, "it ends there");
+    assert_eq!(press(&server, "/rundown/focusPrevious"), 200);
+    assert_eq!(press(&server, "/item/play"), 200);
+    assert_eq!(press(&server, "/item/play/pot"), 200, "a line by its name");
+    let told = pushed(&mut socket, |told| told["onAirCount"] == 1 && told["onAir"] == "pot").await;
+    assert_eq!(told["next"], "cup", "playing a line moves nothing");
+
+    let corner = |card: &str| {
+        let (status, data) = server.get(&format!("/api/v1/cards/{card}/button.jpg?apikey={TOKEN}"));
+        assert_eq!(status, 200);
+        let picture = image::load_from_memory_with_format(&data, image::ImageFormat::Jpeg).unwrap().to_rgb8();
+        assert_eq!(picture.dimensions(), (144, 144));
+        picture.get_pixel(2, 72).0
+    };
+    let ([red, green, _], [next_red, next_green, _]) = (corner("pot"), corner("cup"));
+    assert!(red > 180 && green < 80, "on air is red around");
+    assert!(next_red > 200 && next_green > 130, "next is yellow around");
+    assert_eq!(server.get(&format!("/api/v1/cards/nosuch/button.jpg?apikey={TOKEN}")).0, 404);
+
+    assert_eq!(press(&server, "/rundown/stopAllLayers"), 200);
+    pushed(&mut socket, |told| told["onAirCount"] == 0).await;
+    assert_eq!(press(&server, "/rundown/take"), 200);
+    pushed(&mut socket, |told| told["onAir"] == "cup" && told["next"] == "pot").await;
+    assert_eq!(press(&server, "/panic"), 200);
+    assert_eq!(press(&server, "/item/explode/cup"), 404);
+    pushed(&mut socket, |told| told["onAirCount"] == 0).await;
+}
