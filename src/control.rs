@@ -61,6 +61,8 @@ pub enum View {
         /// With what platforms cover.
         has_guides: bool,
     },
+    /// The same with nothing behind it.
+    Overlay,
 }
 
 /// A picture for producers.

@@ -68,6 +68,9 @@ impl Error {
     }
 }
 
+/// By name. A copy shares what is the same, so that a change costs as much as it changes.
+pub type Map<V> = rpds::RedBlackTreeMapSync<String, V>;
+
 /// Everything that is kept.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -78,9 +81,9 @@ pub struct State {
     #[serde(skip)]
     pub cuts: BTreeMap<String, u64>,
     /// By sku.
-    pub products: BTreeMap<String, Product>,
+    pub products: Map<Product>,
     /// By id.
-    pub cards: BTreeMap<String, Card>,
+    pub cards: Map<Card>,
     /// What is on air, oldest first.
     pub airings: Vec<Airing>,
     /// Who may publish, by id.
@@ -88,7 +91,7 @@ pub struct State {
     /// What channels fetch themselves, by channel.
     pub sources: BTreeMap<String, Source>,
     /// By id.
-    pub rundowns: BTreeMap<String, Rundown>,
+    pub rundowns: Map<Rundown>,
     /// Where channels stand in rundowns, by channel.
     pub cues: BTreeMap<String, Cue>,
     /// The channels that exist.

@@ -38,7 +38,7 @@ export function joinRundown(room) {
     choose.append(
       element("span", { className: "number", textContent: number ?? "" }),
       element("span", { className: "words", textContent: words(one) }),
-      ...tags.map(([kind, text]) => element("span", { className: `tag ${kind}`, textContent: text })),
+      ...tags.map(([kind, text]) => element("span", { className: `tag is-${kind}`, textContent: text })),
     );
     if (one.notes) choose.append(element("span", { className: "notes", textContent: one.notes }));
     const made = element("li", { draggable: room.isConnected() && !past }, choose);
@@ -122,7 +122,7 @@ export function joinRundown(room) {
     if (key === drawnNext) return;
     drawnNext = key;
     if (!next) return $("next-card").removeAttribute("src");
-    const path = `/cards/${encodeURIComponent(next.cardId)}/preview.png?view=canvas&channel=${encodeURIComponent(room.channel())}`;
+    const path = `/cards/${encodeURIComponent(next.cardId)}/preview.png?view=overlay&channel=${encodeURIComponent(room.channel())}`;
     const response = await room.fetch(path).catch(() => undefined);
     if (key !== drawnNext) return;
     if (!response?.ok) return $("next-card").removeAttribute("src");

@@ -248,6 +248,7 @@ impl Channel {
             let png = match view {
                 View::Card => preview.picture.to_png(),
                 View::Canvas { has_guides } => guides::canvas(desk.canvas, &preview, has_guides).to_png(),
+                View::Overlay => guides::alone(desk.canvas, &preview).to_png(),
             };
             Ok(Painting { png, problems: preview.problems })
         })

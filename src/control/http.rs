@@ -267,7 +267,7 @@ fn no_template(id: &str) -> Error {
 struct Where {
     #[serde(default)]
     channel: Option<String>,
-    /// `card` or `canvas`.
+    /// `card`, `canvas` or `overlay`.
     #[serde(default)]
     view: Option<String>,
     #[serde(default)]
@@ -324,7 +324,8 @@ async fn paint(doors: &Doors, subject: Subject, place: Where) -> Result<Response
     let view = match place.view.as_deref() {
         None | Some("card") => View::Card,
         Some("canvas") => View::Canvas { has_guides: place.guides },
-        Some(_) => return Err(Error::field(Kind::BadField, "view", "it is card or canvas")),
+        Some("overlay") => View::Overlay,
+        Some(_) => return Err(Error::field(Kind::BadField, "view", "it is card, canvas or overlay")),
     };
     let painter = doors.painter.clone();
     let painted = tokio::task::spawn_blocking(move || painter(&subject, &channel, view)).await;

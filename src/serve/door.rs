@@ -99,6 +99,7 @@ impl Door {
         }
         let mut request = request.map(Body::new);
         request.extensions_mut().insert(ConnectInfo(peer));
-        self.rest.clone().oneshot(request).await
+        // In a box, because every connection keeps room for what it may have to wait for.
+        Box::pin(self.rest.clone().oneshot(request)).await
     }
 }

@@ -29,6 +29,15 @@ fn lines(server: &Server) -> Vec<String> {
     rundown["items"].as_array().unwrap().iter().map(|item| item["itemId"].as_str().unwrap().into()).collect()
 }
 
+/// Both pictures are there, and the card's corner lets through what is behind it.
+const NEXT: &str = "
+    const [under, over] = document.querySelectorAll('.over img');
+    if (!(under.naturalWidth > 300 && over.naturalWidth > 300)) return false;
+    const canvas = document.createElement('canvas');
+    const pen = canvas.getContext('2d');
+    pen.drawImage(over, 0, 0);
+    return pen.getImageData(2, 2, 1, 1).data[3] === 0;";
+
 fn on_air(server: &Server) -> Vec<String> {
     let state = server.api("GET", "/state", b"").1;
     state["airings"].as_array().unwrap().iter().map(|one| one["cardId"].as_str().unwrap().into()).collect()
@@ -114,8 +123,7 @@ async fn two_producers_at_two_pages_run_one_rundown() {
     }
     assert_eq!(lines(&server), ["mat", "cup", "pot"]);
     // The next card is drawn over the picture that is on air.
-    let is_drawn = "const [under, over] = document.querySelectorAll('.over img'); return under.naturalWidth > 300 && over.naturalWidth > 300";
-    until(&first, "the next card over the picture", is_drawn).await;
+    until(&first, "the next card over the picture", NEXT).await;
     click("#take").await;
     let tally =
         |count: u32| format!("return document.getElementById('tally').textContent === 'ON AIR: {count}'");

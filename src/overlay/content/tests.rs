@@ -17,7 +17,7 @@ fn shop(stock: Option<u32>, currency: &str) -> State {
         stock,
         link: None,
     };
-    State { products: [("cup".to_owned(), product)].into(), ..State::default() }
+    State { products: [("cup".to_owned(), product)].into_iter().collect(), ..State::default() }
 }
 
 fn at(now: u64) -> When<'static> {

@@ -34,6 +34,27 @@ pub fn canvas(canvas: Canvas, preview: &Preview, has_guides: bool) -> Rgba {
     whole
 }
 
+/// The canvas with `preview` in its place and nothing else: to be laid over a picture of the programme.
+pub fn alone(canvas: Canvas, preview: &Preview) -> Rgba {
+    let (width, height) = (canvas.width as usize, canvas.height as usize);
+    let mut data = vec![0; width * height * 4];
+    let row_bytes = preview.picture.width.max(1) as usize * 4;
+    for (row, pixels) in preview.picture.data.chunks_exact(row_bytes).enumerate() {
+        for (column, pixel) in pixels.chunks_exact(4).enumerate() {
+            let place =
+                (usize::try_from(preview.at.0 + column as i32), usize::try_from(preview.at.1 + row as i32));
+            if let (Ok(x), Ok(y)) = place
+                && x < width
+                && y < height
+            {
+                let start = (y * width + x) * 4;
+                data[start..start + 4].copy_from_slice(pixel);
+            }
+        }
+    }
+    Rgba { width: canvas.width, height: canvas.height, data }
+}
+
 /// Lays a picture over an opaque one.
 pub fn lay(under: &mut Rgba, over: &Rgba, at: (i32, i32)) {
     for (row, pixels) in over.data.chunks_exact(over.width.max(1) as usize * 4).enumerate() {

@@ -22,7 +22,7 @@ impl State {
         if before == Some(&card) {
             return Ok(Vec::new());
         }
-        if self.cards.len() >= MOST_CARDS && before.is_none() {
+        if self.cards.size() >= MOST_CARDS && before.is_none() {
             return Err(conflict("cardId", format!("there are {MOST_CARDS} cards already")));
         }
         let is_on_air = self.airings.iter().any(|airing| airing.card_id == card.id);
@@ -37,7 +37,7 @@ impl State {
                 "it is on air: use UpdateCard to move it, or hide it first".into(),
             ));
         }
-        self.cards.insert(card.id.clone(), card.clone());
+        self.cards.insert_mut(card.id.clone(), card.clone());
         Ok(vec![Change::CardChanged { card }])
     }
 
@@ -51,7 +51,9 @@ impl State {
                 format!("it is in the rundown {:?}: take it out there first", rundown.id),
             ));
         }
-        self.cards.remove(card_id).ok_or_else(|| not_found("cardId", "card", card_id))?;
+        if !self.cards.remove_mut(card_id) {
+            return Err(not_found("cardId", "card", card_id));
+        }
         Ok(vec![Change::CardRemoved { card_id: card_id.to_owned() }])
     }
 
@@ -71,10 +73,10 @@ impl State {
         card.slot = edit.slot.or(card.slot);
         card.data = template::merged(card.data, edit.data);
         self.check_card(&card)?;
-        let before = self.cards.insert(card_id.to_owned(), card.clone());
-        if before.as_ref() == Some(&card) {
+        if self.cards.get(card_id) == Some(&card) {
             return Ok(Vec::new());
         }
+        self.cards.insert_mut(card_id.to_owned(), card.clone());
         let mut changes = vec![Change::CardChanged { card: card.clone() }];
         let slot = card.place();
         let places: Vec<String> = self

@@ -14,10 +14,10 @@ impl State {
         if self.products.get(&product.sku) == Some(&product) {
             return Ok(Vec::new());
         }
-        if self.products.len() >= MOST_PRODUCTS && !self.products.contains_key(&product.sku) {
+        if self.products.size() >= MOST_PRODUCTS && !self.products.contains_key(&product.sku) {
             return Err(conflict("sku", format!("the catalogue holds {MOST_PRODUCTS} products and is full")));
         }
-        self.products.insert(product.sku.clone(), product.clone());
+        self.products.insert_mut(product.sku.clone(), product.clone());
         Ok(vec![Change::ProductChanged { product }])
     }
 
@@ -38,7 +38,9 @@ impl State {
                 format!("the card {:?} shows this product; delete it first", card.id),
             ));
         }
-        self.products.remove(sku).ok_or_else(|| not_found("sku", "product", sku))?;
+        if !self.products.remove_mut(sku) {
+            return Err(not_found("sku", "product", sku));
+        }
         Ok(vec![Change::ProductRemoved { sku: sku.to_owned() }])
     }
 }

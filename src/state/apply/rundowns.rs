@@ -36,17 +36,20 @@ impl State {
         if before == Some(&rundown) {
             return Ok(Vec::new());
         }
-        if before.is_none() && self.rundowns.len() >= MOST_RUNDOWNS {
+        if before.is_none() && self.rundowns.size() >= MOST_RUNDOWNS {
             return Err(conflict("rundownId", format!("there are {MOST_RUNDOWNS} rundowns already")));
         }
-        let before = self.rundowns.insert(rundown.id.clone(), rundown.clone());
+        let before = before.cloned();
+        self.rundowns.insert_mut(rundown.id.clone(), rundown.clone());
         let mut changes = vec![Change::RundownChanged { rundown: rundown.clone() }];
         changes.extend(self.keep_cues(&rundown.id, before.as_ref()));
         Ok(changes)
     }
 
     pub(super) fn remove_rundown(&mut self, rundown_id: String) -> Result<Changes, Error> {
-        self.rundowns.remove(&rundown_id).ok_or_else(|| not_found("rundownId", "rundown", &rundown_id))?;
+        if !self.rundowns.remove_mut(&rundown_id) {
+            return Err(not_found("rundownId", "rundown", &rundown_id));
+        }
         let cues = self.keep_cues(&rundown_id, None);
         Ok([vec![Change::RundownRemoved { rundown_id }], cues].concat())
     }
