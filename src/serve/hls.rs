@@ -149,7 +149,10 @@ impl Hls {
             Kind::Audio => "audio/mp4",
         };
         match live.file(track, file).await {
-            Some(found) => answer::media(found, media_type, asked, live.target_seconds(), &self.files).await,
+            // In a box: while a request is held, there need be no room for reading a file.
+            Some(found) => {
+                Box::pin(answer::media(found, media_type, asked, live.target_seconds(), &self.files)).await
+            }
             None => refusal(StatusCode::NOT_FOUND, live.target_seconds()),
         }
     }
