@@ -1,7 +1,7 @@
 """Rows (n), (o): how old a picture is where it is looked at. Flashes go into a publisher's encoder at known moments, and a
 real browser says when it shows them; the monitor's pictures say themselves of when they are."""
 
-import base64, datetime, json, os, shutil, socket, subprocess, tempfile, threading, time, urllib.request
+import base64, json, os, shutil, socket, subprocess, tempfile, threading, time, urllib.request
 
 from common import can_connect, free_port
 
@@ -104,6 +104,7 @@ def glass_to_glass(server, spawn, until):
 
 def monitor_delay(server):
     """(o): from a picture's composition to its arrival at a producer's page, the worst of forty after the first."""
+    server.until_on_time()
     host, port = server.http.removeprefix("http://").split(":")
     link = socket.create_connection((host, int(port)), 20)
     key = base64.b64encode(os.urandom(16)).decode()
@@ -120,7 +121,7 @@ def monitor_delay(server):
         length = int.from_bytes(stream.read(2 if length == 126 else 8), "big") if length > 125 else length
         data = stream.read(length)
         if kind & 15 == 1:
-            wall = datetime.datetime.fromisoformat(json.loads(data)["programmeWall"].replace("Z", "+00:00")).timestamp()
+            wall = json.loads(data)["programmeWall"] / 1000
         elif kind & 15 == 2:
             delays.append((time.time() - wall) * 1000)
     link.close()
