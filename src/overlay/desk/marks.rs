@@ -62,7 +62,10 @@ impl Desk {
             work.marks.told.remove(&airing_id);
             let item = work.items.iter().find(|item| item.airing.id == airing_id);
             let leave = item.and_then(|item| Some((item, item.times.leave?)));
-            let at = leave.map_or(next, |(item, at)| easel.nearest(at.offset(item.moves.leave_nanos)));
+            // One that was cut is not in the scene any more: it goes with the first frame that is composed without it, which
+            // is an earlier one than the clock's next when the machine is late.
+            let at =
+                leave.map_or(MediaTime::ZERO, |(item, at)| easel.nearest(at.offset(item.moves.leave_nanos)));
             // One that goes by its own time has begun to do so before the state knows.
             let is_planned =
                 leave.is_some_and(|(item, at)| item.airing.ends_programme.is_some() && at < next);
