@@ -4,8 +4,6 @@
 //! The paths under `/api/v1` are SPX's, so that its profiles work here: `item` is a line of the channel's rundown or a
 //! card, and what SPX calls focus is what is next. `GET` changes something, so the password is wanted with every one
 //! (`?apikey=`, or as everywhere else), and nothing may keep the answer.
-//!
-//! Source: SPX-GC 1.3, routes/routes-api.js, read for its paths; nothing of it is here.
 
 use std::io::Cursor;
 
