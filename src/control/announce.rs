@@ -57,7 +57,7 @@ pub(super) async fn announce(
     body: Bytes,
 ) -> Result<Response, Error> {
     if !doors.status.contains_key(&channel) {
-        return Err(Error::field(Kind::NotFound, "channel", format!("there is no channel {channel:?}")));
+        return Err(Error::no_channel(&channel));
     }
     let Announcement { metadata } = serde_json::from_slice(&body)
         .map_err(|error| Error::field(Kind::BadField, "metadata", format!("a text is wanted: {error}")))?;

@@ -71,6 +71,11 @@ impl Error {
         Self { kind, field: Some(field.to_owned()), detail: format!("{field}: {reason}") }
     }
 
+    /// The channel is not there.
+    pub fn no_channel(name: &str) -> Self {
+        Self::field(Kind::NotFound, "channel", format!("there is no channel {name:?}"))
+    }
+
     /// An error that is not about a field.
     pub fn plain(kind: Kind, detail: impl std::fmt::Display) -> Self {
         Self { kind, field: None, detail: detail.to_string() }

@@ -133,14 +133,15 @@ pub(super) async fn ask(doors: &Doors, request: &str, data: Value) -> Answer {
     perform::perform(doors, action).await.map(Json)
 }
 
-/// A handler for a request whose path names one thing.
+/// Handlers for requests; what their path names, in order.
 macro_rules! named {
-    ($($handler:ident => $request:literal, $name:literal;)*) => {$(
-        async fn $handler(State(doors): State<Doors>, Path(value): Path<String>, body: Bytes) -> Answer {
-            ask(&doors, $request, with_names(&body, &[$name], &[value])?).await
+    ($($handler:ident => $request:literal, $($name:literal),*;)*) => {$(
+        async fn $handler(State(doors): State<Doors>, Path(values): Path<Vec<String>>, body: Bytes) -> Answer {
+            ask(&doors, $request, with_names(&body, &[$($name),*], &values)?).await
         }
     )*};
 }
+pub(super) use named;
 
 named! {
     put_product => "PutProduct", "sku";
@@ -181,7 +182,7 @@ async fn channels(State(doors): State<Doors>) -> Json<Value> {
 
 async fn channel(State(doors): State<Doors>, Path(name): Path<String>) -> Answer {
     if !doors.status.contains_key(&name) {
-        return Err(Error::field(Kind::NotFound, "channel", format!("there is no channel {name:?}")));
+        return Err(Error::no_channel(&name));
     }
     Ok(Json(perform::channel(&doors, &name)))
 }
@@ -319,7 +320,7 @@ async fn thumbnail(State(doors): State<Doors>, Path(id): Path<String>) -> Result
 async fn paint(doors: &Doors, subject: Subject, place: Where) -> Result<Response, Error> {
     let channel = place.channel.unwrap_or_else(|| "main".into());
     if !doors.status.contains_key(&channel) {
-        return Err(Error::field(Kind::NotFound, "channel", format!("there is no channel {channel:?}")));
+        return Err(Error::no_channel(&channel));
     }
     let view = match place.view.as_deref() {
         None | Some("card") => View::Card,

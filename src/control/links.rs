@@ -39,7 +39,7 @@ pub(super) async fn make(
     body: Bytes,
 ) -> Result<Json<Value>, Error> {
     if !doors.status.contains_key(&channel) {
-        return Err(Error::field(Kind::NotFound, "channel", format!("there is no channel {channel:?}")));
+        return Err(Error::no_channel(&channel));
     }
     let wish = if body.is_empty() {
         Wish::default()

@@ -182,7 +182,8 @@ impl SourceIn {
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 struct Nothing {}
 
-fn main_channel() -> String {
+/// The channel of a request that names none.
+pub(super) fn main_channel() -> String {
     "main".into()
 }
 

@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 use tokio::sync::watch;
 
 use super::Doors;
-use super::error::{Error, Kind};
+use super::error::Error;
 use crate::id;
 use crate::media::Picture;
 use crate::time::WallTime;
@@ -43,8 +43,7 @@ pub(super) async fn upgrade(
     upgrade: WebSocketUpgrade,
 ) -> Response {
     if !doors.status.contains_key(&channel) {
-        return Error::field(Kind::NotFound, "channel", format!("there is no channel {channel:?}"))
-            .into_response();
+        return Error::no_channel(&channel).into_response();
     }
     upgrade.max_message_size(MOST_BYTES).on_upgrade(move |socket| async move {
         let stop = doors.stop.clone();

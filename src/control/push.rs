@@ -10,7 +10,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::Doors;
-use super::error::{Error, Kind};
+use super::error::Error;
 use super::http::unauthorised;
 use crate::id;
 
@@ -23,12 +23,8 @@ const MOST_BYTES: usize = 1024;
 pub(super) struct Words {
     #[serde(default)]
     token: String,
-    #[serde(default = "main_channel")]
+    #[serde(default = "super::message::main_channel")]
     channel: String,
-}
-
-fn main_channel() -> String {
-    "main".into()
 }
 
 pub(super) async fn upgrade(
@@ -41,8 +37,7 @@ pub(super) async fn upgrade(
     }
     let channel = words.channel;
     if !doors.status.contains_key(&channel) {
-        return Error::field(Kind::NotFound, "channel", format!("there is no channel {channel:?}"))
-            .into_response();
+        return Error::no_channel(&channel).into_response();
     }
     upgrade.max_message_size(MOST_BYTES).on_upgrade(move |socket| async move {
         let stop = doors.stop.clone();

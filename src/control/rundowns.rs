@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use super::Doors;
 use super::error::{Error, Kind};
-use super::http::{Answer, ask, with_names};
+use super::http::{Answer, ask, named, with_names};
 use crate::state::rundown::Bundle;
 
 /// A rundown with its cards and products is as large as a whole show.
@@ -31,15 +31,6 @@ pub(super) fn routes() -> Router<Doors> {
         .route("/channels/{channel}/take", post(take))
         .route("/channels/{channel}/hide-all", post(hide_all))
         .merge(import)
-}
-
-/// Handlers for requests whose path names one thing or two.
-macro_rules! named {
-    ($($handler:ident => $request:literal, $($name:literal),*;)*) => {$(
-        async fn $handler(State(doors): State<Doors>, Path(values): Path<Vec<String>>, body: Bytes) -> Answer {
-            ask(&doors, $request, with_names(&body, &[$($name),*], &values)?).await
-        }
-    )*};
 }
 
 named! {

@@ -30,7 +30,7 @@ fn known(doors: &Doors, channel: &str) -> Result<(), Error> {
     if doors.status.contains_key(channel) {
         return Ok(());
     }
-    Err(Error::field(Kind::NotFound, "channel", format!("there is no channel {channel:?}")))
+    Err(Error::no_channel(channel))
 }
 
 /// `GET /channels/{channel}/shows`: the newest first.

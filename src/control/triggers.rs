@@ -35,17 +35,13 @@ const GROUND: Rgb<u8> = Rgb([18, 16, 22]);
 /// What stands behind the `?`.
 #[derive(Debug, Deserialize)]
 pub(super) struct Words {
-    #[serde(default = "main_channel")]
+    #[serde(default = "super::message::main_channel")]
     channel: String,
     #[serde(default)]
     apikey: Option<String>,
     /// A rundown, with or without SPX's `.json`.
     #[serde(default)]
     file: Option<String>,
-}
-
-fn main_channel() -> String {
-    "main".into()
 }
 
 pub(super) fn routes(doors: &Doors) -> Router<Doors> {
@@ -169,11 +165,11 @@ async fn button(
     Query(words): Query<Words>,
 ) -> Result<Response, Error> {
     let (state, channel) = (doors.director.state(), words.channel);
-    let missing = |name: &str, id: &str| Error::field(Kind::NotFound, name, format!("there is no {id:?}"));
+    let missing = || Error::field(Kind::NotFound, "cardId", format!("there is no card {card:?}"));
     if !doors.status.contains_key(&channel) {
-        return Err(missing("channel", &channel));
+        return Err(Error::no_channel(&channel));
     }
-    let found = state.cards.get(&card).cloned().ok_or_else(|| missing("cardId", &card))?;
+    let found = state.cards.get(&card).cloned().ok_or_else(missing)?;
     let is_next = beside(&doors, &channel, |rundown, at| rundown.items.get(at?)?.card_id.clone());
     let border = if state.on_air(&card, &channel).is_some() {
         ON_AIR
