@@ -43,7 +43,7 @@ use crate::state::Moment;
 use crate::store::pictures::Pictures;
 use crate::store::{Sqlite, Store};
 use crate::time::{MediaTime, ProgramClock, WallTime};
-use crate::{id, ingest, overlay, serve};
+use crate::{id, ingest, overlay, pipeline, serve};
 
 use self::channel::Channel;
 use self::endpoints::Endpoints;
@@ -125,13 +125,19 @@ pub enum Error {
     Signals(#[source] std::io::Error),
 }
 
+/// Makes our own elements known, which `pipelines/*.gst` name.
+fn register() -> Result<(), gst::glib::BoolError> {
+    overlay::element::register()?;
+    pipeline::scale::register()
+}
+
 /// Runs the server until a signal.
 ///
 /// # Errors
 /// [`Error`], when it cannot start.
 pub async fn run(config: Config, is_demo: bool) -> Result<(), Error> {
     gst::init()?;
-    overlay::element::register()?;
+    register()?;
     make_dir(&config.data_dir)?;
     let _lock = lock(&config.data_dir)?;
     check_locales(&config)?;

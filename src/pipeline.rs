@@ -6,6 +6,7 @@
 
 pub mod description;
 pub mod raw;
+pub mod scale;
 
 use std::time::Duration;
 

@@ -6,7 +6,7 @@ use gstreamer as gst;
 
 use crate::config::Config;
 use crate::decode;
-use crate::overlay::{element, fonts};
+use crate::overlay::fonts;
 use crate::pipeline::description::Description;
 
 /// Which Debian or Ubuntu package has an element.
@@ -54,7 +54,7 @@ pub fn run(config: &Config) -> bool {
         can_run &= is_well || !is_needed;
     };
     if let Err(error) =
-        gst::init().map_err(|e| e.to_string()).and_then(|()| element::register().map_err(|e| e.to_string()))
+        gst::init().map_err(|e| e.to_string()).and_then(|()| super::register().map_err(|e| e.to_string()))
     {
         say(false, true, format!("GStreamer: {error}"));
         return false;
