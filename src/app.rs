@@ -29,6 +29,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::config::Config;
+use crate::control::people::{People, Who};
 use crate::control::{self, Doors, Shelf, import};
 use crate::director::{self, DirectorHandle};
 use crate::overlay::fonts::Fonts;
@@ -40,6 +41,7 @@ use crate::serve::door::Door;
 use crate::serve::files::Files;
 use crate::serve::hls::{Hls, Offer};
 use crate::state::Moment;
+use crate::store::people::People as PeopleStore;
 use crate::store::pictures::Pictures;
 use crate::store::{Sqlite, Store};
 use crate::time::{MediaTime, ProgramClock, WallTime};
@@ -190,12 +192,12 @@ pub async fn run(config: Config, is_demo: bool) -> Result<(), Error> {
     let shelf = watch::Sender::new(designs::shelf(&studio.library()));
     let access = Access::new(&config.viewers);
     let signing = access.clone();
+    let people = People::open(PeopleStore::open(&config.data_dir.join("people.db"))?, secrets.token())?;
     let doors = Doors {
         signer: Arc::new(move |scope, expiry| signing.prefix(scope, expiry)),
         shelf: shelf.subscribe(),
-        token: secrets.token().into(),
         publish: Arc::new(endpoints.publish()),
-        ..doors(&config, &director, &channels, &pictures, &stop)
+        ..doors(&config, &director, &channels, &pictures, people, &stop)
     };
     let door = door(&config, &doors, &channels, &access);
     if let Some(listener) = https {
@@ -355,6 +357,7 @@ fn doors(
     director: &DirectorHandle,
     channels: &[Channel],
     pictures: &Pictures,
+    people: People,
     stop: &CancellationToken,
 ) -> Doors {
     let painters: BTreeMap<String, control::Painter> =
@@ -376,7 +379,8 @@ fn doors(
         shelf: watch::Sender::new(Shelf::default()).subscribe(),
         picture_hosts: config.pictures.allow.clone().into(),
         pictures: pictures.clone(),
-        token: "".into(),
+        people,
+        who: Who::owner(),
         publish: Arc::default(),
         import_dir: config.data_dir.join("import"),
         stop: stop.clone(),

@@ -10,6 +10,7 @@
 //! - [`error`]: one table from errors to codes
 //! - [`monitor`]: the picture on air
 //! - [`perform`]: asks the director
+//! - [`people`]: who comes in, and as what
 //! - [`socket`], [`http`]: the doors
 //! - [`metrics`]: for Prometheus
 //! - [`import`]: products from the data directory; `fetch`: their pictures from the web
@@ -23,6 +24,7 @@ pub mod links;
 pub mod message;
 pub mod metrics;
 pub mod monitor;
+pub mod people;
 pub mod perform;
 mod push;
 mod rundowns;
@@ -37,9 +39,11 @@ use std::sync::Arc;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
+use self::error::{Error, Kind};
+use self::people::{People, Who};
 use crate::director::DirectorHandle;
 use crate::media::ChannelStatus;
-use crate::state::Card;
+use crate::state::{Card, Role};
 use crate::store::pictures::Pictures;
 
 /// What a picture is wanted of.
@@ -123,12 +127,31 @@ pub struct Doors {
     pub picture_hosts: Arc<[String]>,
     /// Keeps pictures.
     pub pictures: Pictures,
-    /// The password of both doors.
-    pub token: Arc<str>,
+    /// Who may come in.
+    pub people: People,
+    /// Who asks; the server itself before anybody does.
+    pub who: Who,
     /// Where encoders publish.
     pub publish: Arc<Publish>,
     /// Where products are imported from.
     pub import_dir: PathBuf,
     /// The server stops.
     pub stop: CancellationToken,
+}
+
+impl Doors {
+    /// Refuses whoever is less than `needed`.
+    ///
+    /// # Errors
+    /// [`Error`] of [`Kind::Forbidden`].
+    pub fn allow(&self, needed: Role) -> Result<(), Error> {
+        if self.who.role >= needed {
+            return Ok(());
+        }
+        let (role, needed) = (self.who.role.name(), needed.name());
+        Err(Error::plain(
+            Kind::Forbidden,
+            format!("this needs the role {needed}, and {:?} is {role}", self.who.name),
+        ))
+    }
 }

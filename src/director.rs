@@ -4,12 +4,15 @@
 //! crash would undo. The director has a thread of its own, because the store blocks. Everybody else has a
 //! [`DirectorHandle`], snapshots and events.
 
-use std::collections::VecDeque;
+mod history;
+
+use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 
 use tokio::sync::{broadcast, mpsc, oneshot, watch};
 
-use crate::state::{self, Change, Command, Moment, State, Templates};
+use self::history::History;
+use crate::state::{self, Change, Command, Moment, Role, State, Subject, Templates};
 use crate::store::{self, AiringRecord, Store};
 
 /// Commands waiting; when it is full, `apply` waits, so an operator feels the pressure rather than
@@ -17,6 +20,8 @@ use crate::store::{self, AiringRecord, Store};
 const COMMANDS: usize = 64;
 /// Events kept for a slow client; one that falls further behind is told to read the state anew.
 const EVENTS: usize = 256;
+/// Things whose last change is remembered; more than a catalogue has.
+const MOST_TOUCHED: usize = 50_000;
 /// Idempotency keys remembered.
 const KEYS: usize = 512;
 
@@ -26,14 +31,22 @@ pub enum Error {
     /// The rules.
     #[error(transparent)]
     Refused(#[from] state::Error),
-    /// The state has changed since the client looked.
-    #[error("ifRev: the state is at revision {now}, not {wanted}")]
+    /// What the command is about has changed since the client looked.
+    #[error("ifRev: {what} was changed in revision {now}, after {wanted}")]
     Stale {
-        /// The present revision.
+        /// A thing, or the whole state.
+        what: String,
+        /// The revision that changed it.
         now: u64,
         /// The one that the command was made for.
         wanted: u64,
     },
+    /// It cannot be taken back.
+    #[error(transparent)]
+    Undo(#[from] history::Error),
+    /// To take it back is more than whoever asks may do.
+    #[error("to take this back needs the role {}", .0.name())]
+    Forbidden(Role),
     /// An idempotency key came with another command before.
     #[error("idempotencyKey: it was used for another command")]
     KeyReused,
@@ -50,17 +63,20 @@ pub enum Error {
 pub struct Order {
     /// What to do.
     pub command: Command,
-    /// Only if the state is still at this revision.
+    /// Only if what the command overwrites was not changed after this revision; with a command that is about more than
+    /// one thing, only if nothing was.
     pub if_rev: Option<u64>,
     /// Do it once only, however often this key comes.
     pub idempotency_key: Option<String>,
     /// Show it at once, without animation.
     pub is_cut: bool,
+    /// Who can take it back; nobody when the server itself does it.
+    pub by: Option<String>,
 }
 
 impl From<Command> for Order {
     fn from(command: Command) -> Self {
-        Self { command, if_rev: None, idempotency_key: None, is_cut: false }
+        Self { command, if_rev: None, idempotency_key: None, is_cut: false, by: None }
     }
 }
 
@@ -77,6 +93,7 @@ pub struct Event {
 
 enum Request {
     Apply(Box<Order>, oneshot::Sender<Result<u64, Error>>),
+    Undo(String, Role, oneshot::Sender<Result<u64, Error>>),
     Resolve(String, oneshot::Sender<Result<Option<AiringRecord>, Error>>),
     NoteSegment(String, u64, Option<crate::time::WallTime>),
     Templates(Templates),
@@ -101,6 +118,16 @@ impl DirectorHandle {
             .send(Request::Apply(Box::new(order.into()), reply))
             .await
             .map_err(|_| Error::Stopped)?;
+        outcome.await.map_err(|_| Error::Stopped)?
+    }
+
+    /// Takes back the last edit of `by`, who is `role`, and returns the revision after it.
+    ///
+    /// # Errors
+    /// [`Error`]; nothing has changed then.
+    pub async fn undo(&self, by: String, role: Role) -> Result<u64, Error> {
+        let (reply, outcome) = oneshot::channel();
+        self.requests.send(Request::Undo(by, role, reply)).await.map_err(|_| Error::Stopped)?;
         outcome.await.map_err(|_| Error::Stopped)?
     }
 
@@ -164,6 +191,37 @@ struct Director {
     snapshots: watch::Sender<Arc<State>>,
     events: broadcast::Sender<Arc<Event>>,
     done: VecDeque<(String, Command, u64)>,
+    touched: Touched,
+    history: History,
+}
+
+/// When each thing was changed last.
+struct Touched {
+    /// What is not listed counts as changed then.
+    others: u64,
+    by_subject: HashMap<Subject, u64>,
+}
+
+impl Touched {
+    fn note(&mut self, rev: u64, changes: &[Change]) {
+        if self.by_subject.len() > MOST_TOUCHED {
+            (self.others, self.by_subject) = (rev, HashMap::new());
+        }
+        self.by_subject.extend(changes.iter().filter_map(Subject::of_change).map(|subject| (subject, rev)));
+    }
+
+    /// Refuses a `command` that was made when the state was at `wanted`, if it would overwrite something newer.
+    fn check(&self, command: &Command, wanted: u64, now: u64) -> Result<(), Error> {
+        let subject = Subject::of_command(command).filter(|_| wanted <= now);
+        let (what, now) = match subject {
+            Some(subject) => {
+                (subject.to_string(), self.by_subject.get(&subject).copied().unwrap_or(self.others))
+            }
+            None if wanted == now => return Ok(()),
+            None => return Err(Error::Stale { what: "the state".into(), now, wanted }),
+        };
+        if now <= wanted { Ok(()) } else { Err(Error::Stale { what, now, wanted }) }
+    }
 }
 
 /// Loads the state and starts the director's thread, which runs until every handle is dropped.
@@ -184,11 +242,21 @@ pub fn start(
     state.cues.retain(|channel, _| channels.contains(channel));
     (state.channels, state.templates, state.longest_airing_ms) = (channels, templates, longest_airing_ms);
     let state = Arc::new(state);
+    let touched = Touched { others: state.rev, by_subject: HashMap::new() };
     let (requests, mut inbox) = mpsc::channel(COMMANDS);
     let (snapshots, snapshots_rx) = watch::channel(state.clone());
     let events = broadcast::Sender::new(EVENTS);
     let handle = DirectorHandle { requests, snapshots: snapshots_rx, events: events.clone() };
-    let mut director = Director { state, store, moment, snapshots, events, done: VecDeque::new() };
+    let mut director = Director {
+        state,
+        store,
+        moment,
+        snapshots,
+        events,
+        done: VecDeque::new(),
+        touched,
+        history: History::default(),
+    };
     std::thread::Builder::new()
         .name("director".into())
         .spawn(move || {
@@ -211,6 +279,9 @@ impl Director {
                 let outcome = self.change(*order);
                 let _ = reply.send(outcome); // the operator may have hung up
             }
+            Request::Undo(by, role, reply) => {
+                let _ = reply.send(self.undo(&by, role)); // as above
+            }
             Request::Resolve(code, reply) => {
                 let _ = reply.send(self.store.airing(&code).map_err(Error::from));
             }
@@ -226,6 +297,17 @@ impl Director {
         }
     }
 
+    fn undo(&mut self, by: &str, role: Role) -> Result<u64, Error> {
+        let command = self.history.undo(by, &self.state)?;
+        let needed = Role::needed(&command, &self.state);
+        if role < needed {
+            return Err(Error::Forbidden(needed));
+        }
+        let rev = self.change(Order::from(command))?;
+        self.history.forget(by);
+        Ok(rev)
+    }
+
     /// Applies one order: checked, saved, then shown.
     fn change(&mut self, order: Order) -> Result<u64, Error> {
         if let Some(key) = &order.idempotency_key
@@ -233,16 +315,18 @@ impl Director {
         {
             return if *done == order.command { Ok(*rev) } else { Err(Error::KeyReused) };
         }
-        if let Some(wanted) = order.if_rev
-            && wanted != self.state.rev
-        {
-            return Err(Error::Stale { now: self.state.rev, wanted });
+        if let Some(wanted) = order.if_rev {
+            self.touched.check(&order.command, wanted, self.state.rev)?;
         }
         let moment = Moment { is_cut: order.is_cut, ..(self.moment)() };
         let (next, changes) = self.state.apply(order.command.clone(), &moment)?;
         let rev = next.rev;
         if !changes.is_empty() {
             self.store.save(&next, &changes)?;
+            self.touched.note(rev, &changes);
+            if let Some(by) = &order.by {
+                self.history.note(by, &order.command, &self.state, &next);
+            }
             self.state = Arc::new(next);
             self.snapshots.send_replace(self.state.clone());
             let event = Event { rev, changes, programme: moment.programme };

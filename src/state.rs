@@ -11,7 +11,9 @@ mod command;
 pub mod money;
 mod product;
 mod publishing;
+mod role;
 pub mod rundown;
+mod subject;
 pub mod template;
 
 use std::borrow::Cow;
@@ -24,7 +26,9 @@ pub use command::{CardEdit, Change, Command, Moment, Patch};
 pub use money::Money;
 pub use product::Product;
 pub use publishing::{Source, StreamKey};
+pub use role::Role;
 pub use rundown::{Cue, Rundown};
+pub use subject::Subject;
 pub use template::{Template, Templates};
 
 /// Why a command was refused. Nothing has changed then.

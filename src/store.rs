@@ -3,6 +3,7 @@
 //! The store saves what `state` decided; it decides nothing. `director` is its only writer of state, `app`
 //! writes how far each channel has come, so that a restart goes on after it.
 
+pub mod people;
 pub mod pictures;
 mod sqlite;
 

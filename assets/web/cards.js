@@ -137,13 +137,14 @@ export function openCard({ card, isOn, state, channel, request, draw, send }) {
       for (const one of Object.values(inputs)) if (one.upload) await one.upload(send);
       const made = read();
       if (!card && state.cards[made.id]) throw new Error(`There is a card ${made.id} already`);
-      if (!isOn) return request("PutCard", made);
+      if (!isOn) return request("PutCard", { ...made, ifRev: card ? rev : undefined });
       // On air it changes in place; what is no longer filled in is emptied.
       const gone = Object.keys(card.data ?? {}).filter((name) => !(name in made.data));
       const data = { ...made.data, ...Object.fromEntries(gone.map((name) => [name, null])) };
-      await request("UpdateCard", { cardId: card.id, slot: made.slot, position: made.position ?? null, data, outMs: made.outMs ?? null });
+      await request("UpdateCard", { cardId: card.id, slot: made.slot, position: made.position ?? null, data, outMs: made.outMs ?? null, ifRev: rev });
     });
   };
+  const rev = state.rev;
   build();
   $("card-editor").showModal();
 }

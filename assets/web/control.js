@@ -8,89 +8,87 @@ import { openEditor } from "./editor.js";
 import { watchProgramme } from "./monitor.js";
 import { joinRundown } from "./rundown.js";
 import { joinShows } from "./shows.js";
+import { emptyState, reduce, titleOf as nameOf } from "./state.js";
+import { drawPresence, isSignedIn, joinPeople, may, signIn } from "./people.js";
 import { drawKeys, drawPublishers, joinForms } from "./publishers.js";
 
-const state = { products: {}, cards: {}, airings: [], channels: [], streamKeys: {}, sources: {}, rundowns: {}, cues: {}, templates: [], faults: [] };
-let connection, token, channel, monitor, player, digits = {}, clockOffsetMs = 0, isConnected = false;
+const state = emptyState();
+let connection, channel, monitor, player, digits = {}, clockOffsetMs = 0, isConnected = false;
 
-function start(password) {
-  token = password;
+/** Opens the room for whoever has signed in. */
+function start() {
   $("login").hidden = true;
   $("room").hidden = false;
-  connection = new Connection(password, {
+  connection = new Connection({
     open: () => setConnected(true),
     event: receive,
     closed(reason, isFinal) {
       setConnected(false);
       if (!isFinal) return;
-      sessionStorage.removeItem("token");
       $("room").hidden = true;
       $("login").hidden = false;
-      $("login-error").textContent = "The password is not right.";
+      $("login-error").textContent = "You are signed out.";
     },
   });
 }
+
+async function enter(name, password) {
+  $("login-error").textContent = "";
+  try {
+    await signIn(name, password);
+  } catch (error) {
+    $("login").hidden = false;
+    $("login-error").textContent = error.message;
+    return;
+  }
+  // A page that was signed out has an ended connection and old pictures: it begins anew.
+  if (connection) location.reload();
+  else start();
+}
+
+/** Whether this person may do what `role` may. */
+const can = (role) => isConnected && may(state.you?.role ?? "viewer", role);
 
 function setConnected(is) {
   isConnected = is;
   $("connection").textContent = is ? "Connected" : "Not connected: trying again…";
   $("connection").className = is ? "pill well" : "pill bad";
-  for (const button of document.querySelectorAll("#room button")) button.disabled = !is;
+  for (const button of document.querySelectorAll("#room button")) button.disabled = !is || !can(button.dataset.needs ?? "viewer");
+  for (const part of document.querySelectorAll("[data-only]")) part.hidden = !may(state.you?.role, part.dataset.only);
   if (state.channels.length) draw();
   else drawOnAir();
 }
 
 function receive(name, data) {
+  reduce(state, name, data);
   switch (name) {
     case "StateSnapshot":
-      Object.assign(state, data);
       clockOffsetMs = data.now - Date.now();
       previews.clear();
       chooseChannel();
-      sessionStorage.setItem("token", token);
-      fetch("/api/v1/currencies", { headers: { authorization: `Bearer ${token}` } })
-        .then((response) => response.json()).then((table) => { digits = table; });
+      setConnected(isConnected);
+      drawPresence(state.you, state.present);
+      fetch("/api/v1/currencies").then((response) => response.json()).then((table) => { digits = table; });
       break;
-    case "ProductChanged": state.products[data.product.sku] = data.product; forget(data.product.sku); break;
-    case "ProductRemoved": delete state.products[data.sku]; break;
-    case "CardChanged": state.cards[data.card.id] = data.card; previews.delete(data.card.id); break;
-    case "CardRemoved": delete state.cards[data.cardId]; break;
-    case "CardShown":
-      state.airings = [...state.airings.filter((a) => a.id !== data.airing.id), data.airing];
-      break;
-    case "TemplatesChanged": Object.assign(state, data); previews.clear(); break;
-    case "CardMoved": case "CardStepped": state.airings = state.airings.map((a) => (a.id === data.airing.id ? data.airing : a)); break;
-    case "CardHidden": state.airings = state.airings.filter((a) => a.id !== data.airing.id); break;
-    case "StreamKeyChanged": state.streamKeys[data.key.id] = data.key; break;
-    case "StreamKeyRevoked": delete state.streamKeys[data.keyId]; break;
-    case "SourceChanged":
-      if (data.source) state.sources[data.channel] = data.source;
-      else delete state.sources[data.channel];
-      break;
-    case "RundownChanged": state.rundowns[data.rundown.rundownId] = data.rundown; break;
-    case "RundownRemoved": delete state.rundowns[data.rundownId]; break;
-    case "CueChanged":
-      if (data.cue) state.cues[data.channel] = data.cue;
-      else delete state.cues[data.channel];
-      break;
-    case "ChannelStatusChanged":
-      state.channels = state.channels.map((c) => (c.id === data.id ? data : c));
-      drawStatus();
-      return;
+    case "ProductChanged": forget(data.product.sku); break;
+    case "CardChanged": previews.delete(data.card.id); break;
+    case "TemplatesChanged": previews.clear(); break;
+    case "PresenceChanged": drawPresence(state.you, state.present); return;
+    case "ChannelStatusChanged": drawStatus(); return;
   }
   draw();
 }
 
 /** Where viewers of `name` are, signed where that is wanted. */
 async function signature(name) {
-  const response = await fetch(`/api/v1/channels/${encodeURIComponent(name)}/links`, { method: "POST", headers: { authorization: `Bearer ${token}` } });
+  const response = await fetch(`/api/v1/channels/${encodeURIComponent(name)}/links`, { method: "POST" });
   return response.ok ? (await response.json()).prefix : "";
 }
 
 /** The picture as it is composed; who wants to hear it too gets what viewers get, seconds later. */
 function openMonitor() {
   monitor?.end();
-  monitor = watchProgramme($("monitor"), channel, token, (isOn) => {
+  monitor = watchProgramme($("monitor"), channel, (isOn) => {
     $("monitor-state").textContent = isOn ? "" : "No picture: trying again…";
     $("monitor-state").hidden = isOn;
     if (isOn) rundown.behind($("monitor").src);
@@ -121,18 +119,24 @@ $("as-viewers").addEventListener("click", () => {
   if (isWanted) openPlayer(); else closePlayer();
 });
 
+function tellHostPage() {
+  $("host-page").href = `/host?channel=${encodeURIComponent(channel)}`;
+}
+
 function chooseChannel() {
   const names = state.channels.map((c) => c.id);
   if (!names.includes(channel)) {
     channel = names.includes("main") ? "main" : names[0];
     openMonitor();
   }
+  tellHostPage();
   $("channel").hidden = names.length < 2;
   $("channel").replaceChildren(...names.map((name) => new Option(name, name, name === channel, name === channel)));
 }
 
 $("channel").addEventListener("change", () => {
   channel = $("channel").value;
+  tellHostPage();
   openMonitor();
   previews.clear();
   draw();
@@ -152,40 +156,40 @@ async function preview(card, image) {
 
 async function fetchPreview(id) {
   const url = `/api/v1/cards/${encodeURIComponent(id)}/preview.png?channel=${encodeURIComponent(channel)}`;
-  const response = await fetch(url, { headers: { authorization: `Bearer ${token}` } });
+  const response = await fetch(url);
   if (!response.ok) throw new Error(response.statusText);
   return URL.createObjectURL(await response.blob());
 }
 
 const onAir = () => state.airings.filter((airing) => airing.channel === channel);
-const titleOf = (card) => card.title ?? state.products[card.sku]?.title ?? card.data?.headline ?? card.data?.name ?? card.id;
+const titleOf = (card) => nameOf(state, card);
 
 function cardItem(card) {
   const isOn = onAir().some((airing) => airing.cardId === card.id);
   const image = element("img", { alt: titleOf(card), width: 672, height: 184 });
   preview(card, image);
   const take = element("button", {
-    type: "button", className: "take", textContent: isOn ? "Take off air" : "Put on air", disabled: !isConnected,
+    type: "button", className: "take", textContent: isOn ? "Take off air" : "Put on air", disabled: !can(isOn ? "assistant" : "producer"),
     onclick: () => ask(isOn ? "HideCard" : "ShowCard", { cardId: card.id, channel }),
   });
   take.dataset.card = card.id;
   take.setAttribute("aria-pressed", isOn);
   const edit = element("button", {
-    type: "button", textContent: "Edit", disabled: !isConnected, hidden: !card.sku,
+    type: "button", textContent: "Edit", disabled: !can(isOn ? "producer" : "assistant"), hidden: !card.sku,
     onclick: () => openEditor({ card, product: state.products[card.sku], isOn, state, digits, request, upload }),
   });
   const design = element("button", {
-    type: "button", textContent: "Card…", disabled: !isConnected,
+    type: "button", textContent: "Card…", disabled: !can(isOn ? "producer" : "assistant"),
     onclick: () => openCard({ card, isOn, state, channel, request, draw: drawDraft, send }),
   });
   const steps = state.templates.find((template) => template.id === card.template)?.steps ?? 1;
   const airing = onAir().find((one) => one.cardId === card.id);
   const next = element("button", {
-    type: "button", textContent: "Next step", disabled: !isConnected || !airing || airing.step >= steps, hidden: steps < 2,
+    type: "button", textContent: "Next step", disabled: !can("producer") || !airing || airing.step >= steps, hidden: steps < 2,
     onclick: () => ask("NextStep", { cardId: card.id, channel }),
   });
   const toRundown = element("button", {
-    type: "button", textContent: "To rundown", disabled: !isConnected, hidden: !rundown.isOpen(), onclick: () => rundown.add(card.id),
+    type: "button", textContent: "To rundown", disabled: !can("assistant"), hidden: !rundown.isOpen(), onclick: () => rundown.add(card.id),
   });
   const item = element("li", { className: isOn ? "is-on" : "" },
     image, element("div", { className: "name", textContent: titleOf(card) }),
@@ -205,7 +209,7 @@ function draw() {
   rundown.draw();
   $("faults").hidden = !state.faults.length;
   $("faults").replaceChildren(...state.faults.map((fault) => element("li", { textContent: `Template ${fault}` })));
-  drawKeys(state.streamKeys, channel, ask, isConnected);
+  drawKeys(state.streamKeys, channel, ask, can("owner"));
 }
 
 function drawOnAir() {
@@ -264,7 +268,15 @@ function say(text) {
   $("error").hidden = !text;
 }
 
-const request = (name, data) => connection.request(name, data);
+/** Asks. Where somebody else was quicker, says so and asks whether to go on. */
+async function request(name, data) {
+  try {
+    return await connection.request(name, data);
+  } catch (error) {
+    if (error.field !== "ifRev" || !confirm("Somebody else has changed this meanwhile. Overwrite what they did?")) throw error;
+    return connection.request(name, { ...data, ifRev: undefined });
+  }
+}
 
 /** Asks and shows what was refused; the answer, or nothing. */
 async function ask(name, data) {
@@ -274,45 +286,54 @@ async function ask(name, data) {
 
 async function upload(sku, file) {
   const url = `/api/v1/products/${encodeURIComponent(sku)}/image`;
-  const response = await fetch(url, { method: "PUT", body: file, headers: { authorization: `Bearer ${token}` } });
+  const response = await fetch(url, { method: "PUT", body: file });
   if (!response.ok) throw new Error((await response.json()).detail);
 }
 
 /** A card that is not saved, drawn in its place. */
 async function drawDraft(card, inChannel) {
   const url = `/api/v1/preview?view=canvas&guides=true&channel=${encodeURIComponent(inChannel)}`;
-  const response = await fetch(url, { method: "POST", body: JSON.stringify(card), headers: { authorization: `Bearer ${token}` } });
+  const response = await fetch(url, { method: "POST", body: JSON.stringify(card) });
   if (!response.ok) throw new Error((await response.json()).detail);
   return { url: URL.createObjectURL(await response.blob()), problems: JSON.parse(response.headers.get("vitrine-problems") ?? "[]") };
 }
 
 /** A picture for a template's field; its id. */
 async function send(file) {
-  const response = await fetch("/api/v1/pictures", { method: "POST", body: file, headers: { authorization: `Bearer ${token}` } });
+  const response = await fetch("/api/v1/pictures", { method: "POST", body: file });
   const answer = await response.json();
   if (!response.ok) throw new Error(answer.detail);
   return answer.image;
 }
 
-const call = (path, options = {}) => fetch(`/api/v1${path}`, { ...options, headers: { authorization: `Bearer ${token}` } });
+const call = (path, options = {}) => fetch(`/api/v1${path}`, options);
 const isCardOn = (card) => onAir().some((airing) => airing.cardId === card.id);
 const rundown = joinRundown({
-  state, ask, say, titleOf, fetch: call, channel: () => channel, isConnected: () => isConnected,
+  state, ask, say, titleOf, fetch: call, channel: () => channel, isConnected: () => isConnected, can,
   edit: (card) => openCard({ card, isOn: isCardOn(card), state, channel, request, draw: drawDraft, send }),
 });
 joinForms(ask, () => channel);
 joinShows(signature, (method, path) => call(path, { method }), () => channel);
 $("panic").addEventListener("click", () => ask("ClearAll", { channel }));
+$("undo").addEventListener("click", () => ask("Undo"));
+document.addEventListener("keydown", (event) => {
+  const isElsewhere = event.target.closest?.("input, select, textarea") || document.querySelector("dialog[open]");
+  if (event.key.toLowerCase() !== "z" || !(event.ctrlKey || event.metaKey) || isElsewhere || !can("assistant")) return;
+  event.preventDefault();
+  ask("Undo");
+});
 $("add").addEventListener("click", () => openEditor({ state, digits, request, upload }));
 $("add-card").addEventListener("click", () => openCard({ state, channel, request, draw: drawDraft, send }));
-$("login").addEventListener("submit", (event) => { event.preventDefault(); start($("password").value); });
+$("login").addEventListener("submit", (event) => { event.preventDefault(); enter($("name").value.trim(), $("password").value); });
+joinPeople(request);
 setInterval(drawOnAir, 1000);
 
 // The password comes in the fragment, which no server sees; it leaves the address bar at once.
 function fromFragment() {
   try { return decodeURIComponent(location.hash.slice(1)); } catch { return location.hash.slice(1); }
 }
-const given = fromFragment() || sessionStorage.getItem("token");
+const given = fromFragment();
 if (location.hash) history.replaceState(null, "", location.pathname);
-if (given) start(given);
+if (given) enter(null, given);
+else if (await isSignedIn()) start();
 else $("login").hidden = false;

@@ -21,7 +21,7 @@ function fromMinor(minor, currency, table) {
 
 /** Opens the form; without a card for a new product. */
 export function openEditor({ card, product, isOn, state, digits, request, upload }) {
-  const form = $("product"), field = form.elements;
+  const form = $("product"), field = form.elements, rev = state.rev;
   form.reset();
   $("editor-error").textContent = "";
   $("editor-title").textContent = card ? "Edit product" : "New product";
@@ -45,7 +45,7 @@ export function openEditor({ card, product, isOn, state, digits, request, upload
   $("cancel").onclick = () => $("editor").close();
   form.onsubmit = (event) => {
     event.preventDefault();
-    attempt(() => save(field, { card, product, state, digits, request, upload }));
+    attempt(() => save(field, { card, product, rev, state, digits, request, upload }));
   };
   $("editor").showModal();
 }
@@ -57,7 +57,7 @@ async function attempt(work) {
   } catch (error) { $("editor-error").textContent = error.message; }
 }
 
-async function save(field, { card, product, state, digits, request, upload }) {
+async function save(field, { card, product, rev, state, digits, request, upload }) {
   const currency = field.currency.value;
   const sku = field.sku.value;
   if (!card && state.products[sku]) throw new Error(`There is a product ${sku} already`);
@@ -73,10 +73,7 @@ async function save(field, { card, product, state, digits, request, upload }) {
     stock: field.stock.value === "" ? null : Number(field.stock.value),
     link: field.link.value || null,
   };
-  if (product && JSON.stringify(now) !== JSON.stringify(product)) {
-    throw new Error("Somebody else has changed this product meanwhile: close this form and open it again");
-  }
-  await request("PutProduct", changed);
+  await request("PutProduct", { ...changed, ifRev: product ? rev : undefined });
   if (!card) await request("PutCard", { id: sku, sku, slot: field.slot.value });
   else await request("UpdateCard", { cardId: card.id, slot: field.slot.value, ...(card.title ? { title: field.title.value } : {}) });
   if (field.image.files[0]) await upload(sku, field.image.files[0]);

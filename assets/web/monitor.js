@@ -3,7 +3,7 @@
 const RETRY_MS = 1000;
 
 /** Shows what `channel` has on air in `image`; `say(isOn)` is told when pictures come and when they do not. */
-export function watchProgramme(image, channel, token, say) {
+export function watchProgramme(image, channel, say) {
   let socket, isEnded = false, last = "";
   const show = (blob) => {
     const address = URL.createObjectURL(blob);
@@ -15,7 +15,6 @@ export function watchProgramme(image, channel, token, say) {
     const scheme = location.protocol === "https:" ? "wss" : "ws";
     socket = new WebSocket(`${scheme}://${location.host}/api/v1/channels/${encodeURIComponent(channel)}/monitor`);
     socket.binaryType = "blob";
-    socket.onopen = () => socket.send(JSON.stringify({ token }));
     socket.onmessage = ({ data }) => {
       if (typeof data === "string") image.dataset.programmeMs = JSON.parse(data).programmeMs;
       else { show(new Blob([data], { type: "image/jpeg" })); say(true); }

@@ -5,10 +5,10 @@ import { $, element } from "./dom.js";
 const KEYS = [
   ["↑ ↓", "choose a line"], ["Space", "on air, next step, out"], ["T", "take what is next"], ["N", "this line is next"],
   ["S", "this card alone on air"], ["Enter", "edit"], ["D", "duplicate"], ["Alt ↑ ↓", "move the line"],
-  ["1 – 9", "the first nine cards: on air, next step, out"], ["Esc", "everything out"], ["?", "these keys"],
+  ["1 – 9", "the first nine cards: on air, next step, out"], ["Esc", "everything out"], ["Ctrl Z", "take back your last edit"], ["?", "these keys"],
 ];
 
-/** `room`: `state`, `channel()`, `isConnected()`, `ask(name, data)`, `titleOf(card)`, `edit(card)`, `fetch(path, options)`, `say(text)`. */
+/** `room`: `state`, `channel()`, `isConnected()`, `can(role)`, `ask(name, data)`, `titleOf(card)`, `edit(card)`, `fetch(path, options)`, `say(text)`. */
 export function joinRundown(room) {
   // A past show is looked at by whoever chooses it; the channel's own is everybody's.
   let chosen, past, dragged;
@@ -41,7 +41,7 @@ export function joinRundown(room) {
       ...tags.map(([kind, text]) => element("span", { className: `tag is-${kind}`, textContent: text })),
     );
     if (one.notes) choose.append(element("span", { className: "notes", textContent: one.notes }));
-    const made = element("li", { draggable: room.isConnected() && !past }, choose);
+    const made = element("li", { draggable: room.can("assistant") && !past }, choose);
     made.className = [one.cardId ? "" : "heading", air ? "is-on" : "", one.itemId === chosen ? "is-chosen" : ""].join(" ");
     choose.setAttribute("aria-current", one.itemId === chosen);
     made.dataset.item = one.itemId;
@@ -68,7 +68,7 @@ export function joinRundown(room) {
     for (const one of rundown.items) {
       if (one.cardId) number += 1;
       if (!matches(one)) continue;
-      const text = JSON.stringify([one, number, words(one), airing(one)?.step, cue()?.itemId === one.itemId, chosen === one.itemId, past, room.isConnected()]);
+      const text = JSON.stringify([one, number, words(one), airing(one)?.step, cue()?.itemId === one.itemId, chosen === one.itemId, past, room.can("assistant"), room.can("producer")]);
       const before = rows.get(one.itemId);
       const drawn = before?.text === text ? before : { text, made: row(one, one.cardId ? number : undefined) };
       rows.set(one.itemId, drawn);
@@ -91,13 +91,13 @@ export function joinRundown(room) {
     const group = (label, list) => (list.length ? [Object.assign(element("optgroup", {}, ...list.map(option)), { label })] : []);
     const none = new Option("No rundown", "", false, !shown());
     $("rundown-choice").replaceChildren(none, ...group("Shows", all.filter((one) => !one.isArchived)), ...group("Past shows", all.filter((one) => one.isArchived)));
-    for (const id of ["rundown-rename", "rundown-export", "rundown-archive", "rundown-remove"]) $(id).disabled = !room.isConnected() || !shown();
+    for (const id of ["rundown-rename", "rundown-export", "rundown-archive", "rundown-remove"]) $(id).disabled = !room.can("assistant") || !shown();
     $("rundown-archive").textContent = past ? "Bring back" : "The show is over";
     $("rundown-remove").hidden = !past;
   }
 
   function drawActions() {
-    const one = item(), isCard = Boolean(one?.cardId), can = room.isConnected() && !past;
+    const one = item(), isCard = Boolean(one?.cardId), can = room.can("assistant") && !past, mayTake = room.can("producer");
     $("item-actions").hidden = !one;
     if (!one) return;
     const air = isCard && airing(one);
@@ -105,8 +105,9 @@ export function joinRundown(room) {
     $("item-advance").textContent = !air ? "On air" : air.step < steps ? "Next step" : "Out";
     for (const id of ["item-advance", "item-swap", "item-cue", "item-card"]) $(id).hidden = !isCard;
     for (const button of $("item-actions").querySelectorAll("button")) button.disabled = !can;
-    $("item-advance").disabled = !can || (one.isDraft && !air);
-    $("item-cue").disabled = $("item-swap").disabled = !can || Boolean(one.isDraft);
+    $("item-advance").disabled = !can || !mayTake || (one.isDraft && !air);
+    $("item-cue").disabled = !can || Boolean(one.isDraft);
+    $("item-swap").disabled = $("item-cue").disabled || !mayTake;
   }
 
   let drawnNext = "";
@@ -114,8 +115,8 @@ export function joinRundown(room) {
   /** The next card over the picture that is on air now, as it will look. */
   async function drawNext() {
     const next = shown()?.items.find((one) => one.itemId === cue()?.itemId);
-    $("take").disabled = !room.isConnected() || Boolean(past) || !next;
-    $("all-out").disabled = !room.isConnected();
+    $("take").disabled = !room.can("producer") || Boolean(past) || !next;
+    $("all-out").disabled = !room.can("assistant");
     $("next-name").textContent = next ? words(next) : "Nothing";
     $("next").hidden = !cue() || Boolean(past);
     const key = next && JSON.stringify([room.channel(), card(next), room.state.products[card(next)?.sku]]);
@@ -160,7 +161,7 @@ export function joinRundown(room) {
   const cueThis = () => item()?.cardId && room.ask("CueItem", ofChannel({ itemId: chosen }));
 
   function openItem(one) {
-    const form = $("item-form"), field = form.elements, isHeading = !one?.cardId;
+    const form = $("item-form"), field = form.elements, isHeading = !one?.cardId, rev = one ? room.state.rev : undefined;
     form.reset();
     $("item-title").textContent = one ? words(one) : "New heading";
     field.title.value = one?.title ?? "";
@@ -169,7 +170,7 @@ export function joinRundown(room) {
     field.notes.value = one?.notes ?? "";
     field.isDraft.checked = Boolean(one?.isDraft);
     form.onsubmit = () => room.ask("PutItem", inRundown({
-      ...one, notes: field.notes.value, isDraft: field.isDraft.checked, ...(isHeading && { title: field.title.value }),
+      ...one, notes: field.notes.value, isDraft: field.isDraft.checked, ...(isHeading && { title: field.title.value }), ifRev: rev,
     }));
     $("item-editor").showModal();
   }

@@ -125,7 +125,7 @@ pub async fn start(
         doors.director.apply(Command::PutProduct(sample.product(image))).await?;
     }
     let url = format!("ws://127.0.0.1:{}/ws", endpoints.http.port());
-    let (token, stop) = (doors.token.clone(), doors.stop.clone());
+    let (token, stop) = (doors.people.password(), doors.stop.clone());
     tasks.spawn(async move {
         loop {
             tokio::select! {

@@ -7,13 +7,14 @@ use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use axum::body::Bytes;
-use axum::extract::{Path, State};
+use axum::extract::Path;
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde::Deserialize;
 
-use super::Doors;
 use super::error::{Error, Kind};
+use super::people::door::Caller;
+use crate::state::Role;
 use crate::time::Stopwatch;
 
 /// Bytes of one.
@@ -52,10 +53,11 @@ struct Announcement {
 
 /// `POST /channels/{channel}/metadata {"metadata":"…"}`.
 pub(super) async fn announce(
-    State(doors): State<Doors>,
+    Caller(doors): Caller,
     Path(channel): Path<String>,
     body: Bytes,
 ) -> Result<Response, Error> {
+    doors.allow(Role::Producer)?;
     if !doors.status.contains_key(&channel) {
         return Err(Error::no_channel(&channel));
     }

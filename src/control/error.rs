@@ -2,7 +2,7 @@
 //!
 //! Source: obs-websocket 5, `RequestStatus`.
 
-use axum::http::StatusCode;
+use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 use serde_json::json;
@@ -27,6 +27,12 @@ pub enum Kind {
     Conflict,
     /// It failed here.
     Failed,
+    /// Nobody is known to ask.
+    Unauthorised,
+    /// Whoever asks may not.
+    Forbidden,
+    /// Too often.
+    TooMany,
 }
 
 impl Kind {
@@ -40,6 +46,8 @@ impl Kind {
             Self::NotFound => 600,
             Self::Conflict => 604,
             Self::Failed => 702,
+            Self::Unauthorised | Self::Forbidden => 703,
+            Self::TooMany => 207,
         }
     }
 
@@ -49,6 +57,9 @@ impl Kind {
             Self::UnknownType | Self::NotFound => StatusCode::NOT_FOUND,
             Self::Conflict => StatusCode::CONFLICT,
             Self::Failed => StatusCode::INTERNAL_SERVER_ERROR,
+            Self::Unauthorised => StatusCode::UNAUTHORIZED,
+            Self::Forbidden => StatusCode::FORBIDDEN,
+            Self::TooMany => StatusCode::TOO_MANY_REQUESTS,
         }
     }
 }
@@ -93,6 +104,8 @@ impl From<director::Error> for Error {
                 };
                 (kind, Some(refusal.field().to_owned()))
             }
+            director::Error::Undo(_) => (Kind::Conflict, None),
+            director::Error::Forbidden(_) => (Kind::Forbidden, None),
             director::Error::KeyReused => (Kind::Conflict, Some("idempotencyKey".into())),
             director::Error::Stale { .. } => (Kind::Conflict, Some("ifRev".into())),
             director::Error::Store(cause) => {
@@ -127,6 +140,12 @@ impl IntoResponse for Error {
             field: self.field.as_deref(),
         };
         let body = serde_json::to_string(&problem).unwrap_or_else(|_| json!({ "status": 500 }).to_string());
-        (status, [("content-type", "application/problem+json")], body).into_response()
+        let mut response = (status, [("content-type", "application/problem+json")], body).into_response();
+        if self.kind == Kind::Unauthorised {
+            response
+                .headers_mut()
+                .insert(header::WWW_AUTHENTICATE, header::HeaderValue::from_static("Bearer"));
+        }
+        response
     }
 }

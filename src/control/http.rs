@@ -1,12 +1,12 @@
 //! REST under `/api/v1`, with the same verbs and words as the WebSocket, and the health and metrics addresses.
 //!
 //! A body is the request's `requestData`; names in the path are filled in. Every request needs
-//! `Authorization: Bearer TOKEN`.
+//! `Authorization: Bearer TOKEN` or the cookie of somebody who has signed in.
 
 use axum::body::Bytes;
-use axum::extract::{DefaultBodyLimit, Path, Query, Request, State};
+use axum::extract::{DefaultBodyLimit, Path, Query, State};
 use axum::http::{HeaderMap, StatusCode, header};
-use axum::middleware::{self, Next};
+use axum::middleware;
 use axum::response::{IntoResponse, Response};
 use axum::routing::{delete, get, post, put};
 use axum::{Json, Router};
@@ -14,16 +14,19 @@ use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
 use super::error::{Error, Kind};
+use super::people::desk;
+use super::people::door::{self, Caller};
 use super::{
     Doors, Subject, View, announce, links, message, metrics, monitor, perform, push, rundowns, shows, socket,
     triggers,
 };
-use crate::id;
-use crate::state::{Card, Command, money};
+use crate::state::{Card, Command, Role, money};
 use crate::store::pictures;
 
 /// A JSON body larger than this is refused.
 const MOST_BODY: usize = 256 * 1024;
+/// Of somebody who is not known yet.
+const MOST_LOGIN: usize = 4096;
 
 /// The routes.
 pub fn router(doors: Doors) -> Router {
@@ -63,11 +66,14 @@ pub fn router(doors: Doors) -> Router {
         .route("/channels/{channel}/shows/{show}", delete(shows::remove))
         .route("/channels/{channel}/metadata", post(announce::announce))
         .route("/clear", post(clear))
+        .route("/undo", post(undo))
         .route("/import", post(import))
         .merge(rundowns::routes())
+        .merge(desk::routes())
         .layer(DefaultBodyLimit::max(MOST_BODY))
         .merge(pictures)
-        .layer(middleware::from_fn_with_state(doors.clone(), authorised));
+        .layer(middleware::from_fn_with_state(doors.clone(), door::authorised))
+        .merge(desk::session_routes().layer(DefaultBodyLimit::max(MOST_LOGIN)));
     Router::new()
         .nest("/api/v1", api.merge(triggers::routes(&doors)))
         // A browser can set no header on a WebSocket: it asks for the token itself.
@@ -84,24 +90,6 @@ pub fn router(doors: Doors) -> Router {
 pub(super) fn bearer(headers: &HeaderMap) -> &str {
     let given = headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
     given.and_then(|value| value.strip_prefix("Bearer ")).unwrap_or_default()
-}
-
-/// The answer to a request without the password.
-pub(super) fn unauthorised() -> Response {
-    let problem = json!({
-        "title": "Unauthorized",
-        "status": 401,
-        "detail": "Authorization: Bearer TOKEN is missing or wrong",
-    });
-    let headers = [(header::CONTENT_TYPE, "application/problem+json"), (header::WWW_AUTHENTICATE, "Bearer")];
-    (StatusCode::UNAUTHORIZED, headers, problem.to_string()).into_response()
-}
-
-async fn authorised(State(doors): State<Doors>, request: Request, next: Next) -> Response {
-    if !id::secrets_match(bearer(request.headers()), &doors.token) {
-        return unauthorised();
-    }
-    next.run(request).await
 }
 
 pub(super) type Answer = Result<Json<Value>, Error>;
@@ -129,14 +117,13 @@ pub(super) fn with_names(body: &Bytes, names: &[&str], values: &[String]) -> Res
 /// # Errors
 /// [`Error`].
 pub(super) async fn ask(doors: &Doors, request: &str, data: Value) -> Answer {
-    let action = message::read(request, Some(data))?;
-    perform::perform(doors, action).await.map(Json)
+    perform::ask(doors, request, Some(data)).await.map(Json)
 }
 
 /// Handlers for requests; what their path names, in order.
 macro_rules! named {
     ($($handler:ident => $request:literal, $($name:literal),*;)*) => {$(
-        async fn $handler(State(doors): State<Doors>, Path(values): Path<Vec<String>>, body: Bytes) -> Answer {
+        async fn $handler(Caller(doors): Caller, Path(values): Path<Vec<String>>, body: Bytes) -> Answer {
             ask(&doors, $request, with_names(&body, &[$($name),*], &values)?).await
         }
     )*};
@@ -162,44 +149,48 @@ named! {
     set_source => "SetSource", "channel";
 }
 
-async fn make_stream_key(State(doors): State<Doors>, body: Bytes) -> Answer {
+async fn make_stream_key(Caller(doors): Caller, body: Bytes) -> Answer {
     ask(&doors, "MakeStreamKey", with_names(&body, &[], &[])?).await
 }
 
-async fn stream_keys(State(doors): State<Doors>) -> Json<Value> {
+async fn stream_keys(Caller(doors): Caller) -> Json<Value> {
     let state = doors.director.state();
     Json(json!({ "rev": state.rev, "streamKeys": state.stream_keys.values().collect::<Vec<_>>() }))
 }
 
-async fn remove_source(State(doors): State<Doors>, Path(channel): Path<String>) -> Answer {
+async fn remove_source(Caller(doors): Caller, Path(channel): Path<String>) -> Answer {
     ask(&doors, "SetSource", json!({ "channel": channel, "url": null })).await
 }
 
-async fn channels(State(doors): State<Doors>) -> Json<Value> {
+async fn channels(Caller(doors): Caller) -> Json<Value> {
     let channels: Vec<Value> = doors.status.keys().map(|name| perform::channel(&doors, name)).collect();
     Json(json!({ "channels": channels }))
 }
 
-async fn channel(State(doors): State<Doors>, Path(name): Path<String>) -> Answer {
+async fn channel(Caller(doors): Caller, Path(name): Path<String>) -> Answer {
     if !doors.status.contains_key(&name) {
         return Err(Error::no_channel(&name));
     }
     Ok(Json(perform::channel(&doors, &name)))
 }
 
-async fn clear(State(doors): State<Doors>, body: Bytes) -> Answer {
+async fn clear(Caller(doors): Caller, body: Bytes) -> Answer {
     ask(&doors, "ClearAll", with_names(&body, &[], &[])?).await
 }
 
-async fn import(State(doors): State<Doors>) -> Answer {
+async fn undo(Caller(doors): Caller) -> Answer {
+    ask(&doors, "Undo", json!({})).await
+}
+
+async fn import(Caller(doors): Caller) -> Answer {
     ask(&doors, "ImportProducts", json!({})).await
 }
 
-async fn state(State(doors): State<Doors>) -> Answer {
+async fn state(Caller(doors): Caller) -> Answer {
     ask(&doors, "GetState", json!({})).await
 }
 
-async fn version(State(doors): State<Doors>) -> Answer {
+async fn version(Caller(doors): Caller) -> Answer {
     ask(&doors, "GetVersion", json!({})).await
 }
 
@@ -208,12 +199,12 @@ async fn currencies() -> Json<Value> {
     Json(money::table().map(|(code, digits)| (code.to_owned(), digits.into())).collect::<Map<_, _>>().into())
 }
 
-async fn products(State(doors): State<Doors>) -> Json<Value> {
+async fn products(Caller(doors): Caller) -> Json<Value> {
     let state = doors.director.state();
     Json(json!({ "rev": state.rev, "products": state.products.values().collect::<Vec<_>>() }))
 }
 
-async fn cards(State(doors): State<Doors>) -> Json<Value> {
+async fn cards(Caller(doors): Caller) -> Json<Value> {
     let state = doors.director.state();
     Json(
         json!({ "rev": state.rev, "cards": state.cards.values().collect::<Vec<_>>(), "airings": state.airings }),
@@ -221,17 +212,19 @@ async fn cards(State(doors): State<Doors>) -> Json<Value> {
 }
 
 /// The body is the picture's file.
-async fn put_image(State(doors): State<Doors>, Path(sku): Path<String>, body: Bytes) -> Answer {
+async fn put_image(Caller(doors): Caller, Path(sku): Path<String>, body: Bytes) -> Answer {
     if !doors.director.state().products.contains_key(&sku) {
         return Err(Error::field(Kind::NotFound, "sku", format!("there is no product {sku:?}")));
     }
+    doors.allow(Role::Assistant)?;
     let image = keep_picture(&doors, body).await?;
-    let rev = doors.director.apply(Command::SetImage { sku, image: Some(image.clone()) }).await?;
-    Ok(Json(json!({ "rev": rev, "image": image })))
+    let Json(answer) = ask(&doors, "SetImage", json!({ "sku": sku, "image": image })).await?;
+    Ok(Json(json!({ "rev": answer["rev"], "image": image })))
 }
 
 /// The body is a picture's file, for a template's own field; its id.
-async fn add_picture(State(doors): State<Doors>, body: Bytes) -> Answer {
+async fn add_picture(Caller(doors): Caller, body: Bytes) -> Answer {
+    doors.allow(Role::Assistant)?;
     Ok(Json(json!({ "image": keep_picture(&doors, body).await? })))
 }
 
@@ -244,12 +237,12 @@ async fn keep_picture(doors: &Doors, body: Bytes) -> Result<String, Error> {
     }
 }
 
-async fn templates(State(doors): State<Doors>) -> Answer {
+async fn templates(Caller(doors): Caller) -> Answer {
     ask(&doors, "GetTemplates", json!({})).await
 }
 
 /// The OGraf manifest.
-async fn template(State(doors): State<Doors>, Path(id): Path<String>) -> Answer {
+async fn template(Caller(doors): Caller, Path(id): Path<String>) -> Answer {
     let state = doors.director.state();
     state
         .templates
@@ -277,7 +270,7 @@ struct Where {
 
 /// The card as it will look on air.
 async fn preview(
-    State(doors): State<Doors>,
+    Caller(doors): Caller,
     Path(card): Path<String>,
     Query(place): Query<Where>,
 ) -> Result<Response, Error> {
@@ -288,11 +281,7 @@ async fn preview(
 }
 
 /// A card that is not saved, as it would look; what would be refused is refused here too.
-async fn draft(
-    State(doors): State<Doors>,
-    Query(place): Query<Where>,
-    body: Bytes,
-) -> Result<Response, Error> {
+async fn draft(Caller(doors): Caller, Query(place): Query<Where>, body: Bytes) -> Result<Response, Error> {
     let action = message::read("PutCard", Some(with_names(&body, &[], &[])?))?;
     let message::Action::Change(crate::director::Order { command: Command::PutCard(card), .. }) = action
     else {
@@ -309,7 +298,7 @@ async fn draft(
     paint(&doors, Subject::Card(Box::new(card)), place).await
 }
 
-async fn thumbnail(State(doors): State<Doors>, Path(id): Path<String>) -> Result<Response, Error> {
+async fn thumbnail(Caller(doors): Caller, Path(id): Path<String>) -> Result<Response, Error> {
     if doors.director.state().templates.get(&id).is_none() {
         return Err(no_template(&id));
     }

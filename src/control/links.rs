@@ -4,12 +4,12 @@ use std::sync::Arc;
 
 use axum::Json;
 use axum::body::Bytes;
-use axum::extract::{Path, State};
+use axum::extract::Path;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::Doors;
 use super::error::{Error, Kind};
+use super::people::door::Caller;
 use crate::time::WallTime;
 
 /// Gives what stands before addresses of a scope until a time; empty when everybody may watch.
@@ -34,7 +34,7 @@ impl Default for Wish {
 
 /// `POST /channels/{channel}/links {"minutes":720}`, with `"show"` for that show alone.
 pub(super) async fn make(
-    State(doors): State<Doors>,
+    Caller(doors): Caller,
     Path(channel): Path<String>,
     body: Bytes,
 ) -> Result<Json<Value>, Error> {

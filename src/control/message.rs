@@ -3,19 +3,22 @@
 //! The same table serves the WebSocket and REST, so a field has one name and one meaning. Fields that a
 //! request does not know are refused by name: a misspelt price must not pass as no price.
 
+mod people;
 mod rundown;
 
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 
+pub use self::people::PeopleRequest;
 use super::error::{Error, Kind};
 use crate::config::DEFAULT_SOURCE_RANK;
 use crate::director::Order;
-use crate::state::{Card, CardEdit, Command, Patch, Product, Source};
+use crate::state::{Card, CardEdit, Command, Patch, Product, Role, Source, State};
 
 /// What a request asks for.
 #[derive(Debug, Clone)]
+#[allow(clippy::large_enum_variant)] // nearly all are changes, and none is kept
 pub enum Action {
     /// The whole state.
     GetState,
@@ -25,6 +28,8 @@ pub enum Action {
     GetTemplates,
     /// Change something.
     Change(Order),
+    /// Take back the last edit of whoever asks.
+    Undo,
     /// A rundown with all that it needs.
     ExportRundown {
         /// Which.
@@ -43,6 +48,8 @@ pub enum Action {
         /// Only at this revision.
         if_rev: Option<u64>,
     },
+    /// Who may come in, and what they did.
+    People(PeopleRequest),
     /// Give a stream key another secret.
     RotateStreamKey {
         /// Which.
@@ -90,7 +97,43 @@ pub const REQUESTS: &[&str] = &[
     "SwapCard",
     "AdvanceCard",
     "HideAll",
+    "Undo",
+    "GetPeople",
+    "PutOperator",
+    "RemoveOperator",
+    "MakeToken",
+    "RevokeToken",
+    "GetJournal",
 ];
+
+impl Action {
+    /// The least role that may do it in `state`.
+    pub fn needed(&self, state: &State) -> Role {
+        match self {
+            Self::GetState | Self::GetVersion | Self::GetTemplates | Self::ExportRundown { .. } => {
+                Role::Viewer
+            }
+            Self::Change(order) => Role::needed(&order.command, state),
+            // The director looks what it is.
+            Self::Undo => Role::Assistant,
+            // It may bring prices of what is on air.
+            Self::Import | Self::People(PeopleRequest::Journal { .. }) => Role::Producer,
+            Self::MakeStreamKey { .. } | Self::RotateStreamKey { .. } | Self::People(_) => Role::Owner,
+        }
+    }
+
+    /// Whether it only looks.
+    pub fn is_a_look(&self) -> bool {
+        matches!(
+            self,
+            Self::GetState
+                | Self::GetVersion
+                | Self::GetTemplates
+                | Self::ExportRundown { .. }
+                | Self::People(PeopleRequest::List | PeopleRequest::Journal { .. })
+        )
+    }
+}
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
@@ -203,6 +246,7 @@ pub fn read(request_type: &str, data: Option<Value>) -> Result<Action, Error> {
     let command = match request_type {
         "GetState" => return fields::<Nothing>(data).map(|_| Action::GetState),
         "GetTemplates" => return fields::<Nothing>(data).map(|_| Action::GetTemplates),
+        "Undo" => return fields::<Nothing>(data).map(|_| Action::Undo),
         "GetVersion" => return fields::<Nothing>(data).map(|_| Action::GetVersion),
         "ImportProducts" => return fields::<Nothing>(data).map(|_| Action::Import),
         "ExportRundown" => {
@@ -257,12 +301,13 @@ pub fn read(request_type: &str, data: Option<Value>) -> Result<Action, Error> {
         "RevokeStreamKey" => fields(data).map(|KeyId { key_id }| Command::RevokeStreamKey { key_id })?,
         "SetSource" => fields(data).map(SourceIn::command)?,
         "" => return Err(Error::field(Kind::MissingType, "requestType", "it is missing")),
+        other if let Some(request) = people::read(other, &data) => return request.map(Action::People),
         other => rundown::command(other, data).unwrap_or_else(|| {
             let name: String = other.chars().take(60).collect();
             Err(Error::field(Kind::UnknownType, "requestType", format!("there is no request {name:?}")))
         })?,
     };
-    Ok(Action::Change(Order { command, if_rev, idempotency_key, is_cut }))
+    Ok(Action::Change(Order { command, if_rev, idempotency_key, is_cut, by: None }))
 }
 
 fn take<T: DeserializeOwned>(data: &mut Map<String, Value>, name: &'static str) -> Result<Option<T>, Error> {

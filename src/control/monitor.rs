@@ -1,6 +1,7 @@
 //! The picture on air for producers, with little delay: JPEG over a WebSocket, and cheap enough for a telephone.
 //!
-//! `GET /api/v1/channels/{channel}/monitor` becomes a WebSocket. The client's first message is `{"token":"…"}`; then
+//! `GET /api/v1/channels/{channel}/monitor` becomes a WebSocket. The client's first message is `{"token":"…"}`, unless
+//! its browser has signed in; then
 //! each picture comes as a text message with its time and a binary message, the file. Who reads slowly gets fewer.
 
 use std::any::Any;
@@ -9,13 +10,14 @@ use std::time::Duration;
 
 use axum::extract::ws::{CloseFrame, Message, WebSocket, WebSocketUpgrade};
 use axum::extract::{Path, State};
+use axum::http::{HeaderMap, Uri};
 use axum::response::{IntoResponse, Response};
 use serde_json::{Value, json};
 use tokio::sync::watch;
 
 use super::Doors;
 use super::error::Error;
-use crate::id;
+use super::people::{Who, door};
 use crate::media::Picture;
 use crate::time::WallTime;
 
@@ -40,8 +42,11 @@ pub type Monitor = Arc<dyn Fn(&str) -> Option<Feed> + Send + Sync>;
 pub(super) async fn upgrade(
     State(doors): State<Doors>,
     Path(channel): Path<String>,
+    headers: HeaderMap,
+    uri: Uri,
     upgrade: WebSocketUpgrade,
 ) -> Response {
+    let signed_in = door::by_cookie(&doors, &headers, &uri, false);
     if !doors.status.contains_key(&channel) {
         return Error::no_channel(&channel).into_response();
     }
@@ -49,18 +54,23 @@ pub(super) async fn upgrade(
         let stop = doors.stop.clone();
         tokio::select! {
             () = stop.cancelled() => {}
-            () = serve(doors, channel, socket) => {}
+            () = serve(doors, signed_in, channel, socket) => {}
         }
     })
 }
 
-async fn serve(doors: Doors, channel: String, mut socket: WebSocket) {
-    let given = tokio::time::timeout(PATIENCE, token(&mut socket)).await.ok().flatten();
-    if !given.is_some_and(|given| id::secrets_match(&given, &doors.token)) {
+async fn serve(doors: Doors, signed_in: Option<Who>, channel: String, mut socket: WebSocket) {
+    let mut who = signed_in;
+    if who.is_none() {
+        let given = tokio::time::timeout(PATIENCE, token(&mut socket)).await.ok().flatten();
+        who = given.and_then(|given| doors.people.by_token(&given));
+    }
+    let Some(who) = who else {
         let frame = CloseFrame { code: WRONG_PASSWORD, reason: "the token is missing or wrong".into() };
         let _ = tokio::time::timeout(PATIENCE, socket.send(Message::Close(Some(frame)))).await;
         return;
-    }
+    };
+    let mut people = doors.people.changes();
     let Some(Feed { mut pictures, watching }) = (doors.monitor)(&channel) else { return };
     pictures.mark_changed(); // the newest at once
     loop {
@@ -69,6 +79,11 @@ async fn serve(doors: Doors, channel: String, mut socket: WebSocket) {
                 Some(Ok(Message::Close(_)) | Err(_)) | None => break,
                 Some(Ok(_)) => {}
             },
+            Ok(()) = people.changed() => {
+                if doors.people.again(&who).is_none() {
+                    break;
+                }
+            }
             Ok(()) = pictures.changed() => {
                 let Some(picture) = pictures.borrow_and_update().clone() else { continue };
                 if !send(&doors, &channel, &mut socket, picture).await {

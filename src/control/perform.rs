@@ -3,18 +3,66 @@
 use serde_json::{Value, json};
 
 use super::error::{Error, Kind};
-use super::message::{Action, REQUESTS};
+use super::message::{self, Action, REQUESTS};
+use super::people::desk;
 use super::{Doors, import, rundowns};
 use crate::director::Order;
 use crate::id;
+use crate::media::ChannelStatus;
 use crate::state::{Command, StreamKey};
+use crate::store::people::Entry;
 use crate::time::WallTime;
 
-/// Does `action` and returns the answer's data.
+/// Data larger than this is not written into the journal.
+const MOST_DATA: usize = 4096;
+
+/// Does the request of whoever asks, and writes down what it was and what came of it.
 ///
 /// # Errors
 /// [`Error`]; nothing has changed then.
-pub async fn perform(doors: &Doors, action: Action) -> Result<Value, Error> {
+pub async fn ask(doors: &Doors, request: &str, data: Option<Value>) -> Result<Value, Error> {
+    let action = message::read(request, data.clone())?;
+    if action.is_a_look() {
+        doors.allow(action.needed(&doors.director.state()))?;
+        return perform(doors, action).await;
+    }
+    let outcome = match doors.allow(action.needed(&doors.director.state())) {
+        Ok(()) => perform(doors, action).await,
+        Err(error) => Err(error),
+    };
+    note(doors, request, data.unwrap_or_default(), &outcome).await;
+    outcome
+}
+
+async fn note(doors: &Doors, request: &str, mut data: Value, outcome: &Result<Value, Error>) {
+    if let Some(password) = data.get_mut("password") {
+        *password = Value::Null;
+    }
+    let length = data.to_string().len();
+    if length > MOST_DATA {
+        data = json!({ "bytes": length });
+    }
+    let now = WallTime::now();
+    let programme =
+        |status: &ChannelStatus| status.programme_ms.saturating_add_signed(now.0 - status.programme_wall.0);
+    let entry = Entry {
+        n: 0,
+        at: now,
+        who: doors.who.name.clone(),
+        role: doors.who.role,
+        request: request.to_owned(),
+        data,
+        rev: outcome.as_ref().ok().and_then(|answer| answer["rev"].as_u64()),
+        refused: outcome.as_ref().err().map(ToString::to_string),
+        programme_ms: (doors.status.iter())
+            .map(|(name, status)| (name.clone(), programme(&status.borrow())))
+            .collect(),
+    };
+    doors.people.note(entry).await;
+}
+
+/// Does `action` and returns the answer's data.
+async fn perform(doors: &Doors, action: Action) -> Result<Value, Error> {
     match action {
         Action::GetState => Ok(snapshot(doors)),
         Action::GetVersion => Ok(json!({
@@ -30,9 +78,14 @@ pub async fn perform(doors: &Doors, action: Action) -> Result<Value, Error> {
         })),
         Action::GetTemplates => Ok(templates(doors)),
         Action::Change(order) => {
-            let rev = doors.director.apply(order).await?;
+            let rev = doors.director.apply(Order { by: Some(doors.who.name.clone()), ..order }).await?;
             Ok(json!({ "rev": rev }))
         }
+        Action::Undo => {
+            let rev = doors.director.undo(doors.who.name.clone(), doors.who.role).await?;
+            Ok(json!({ "rev": rev }))
+        }
+        Action::People(request) => desk::perform(doors, request).await,
         Action::ExportRundown { rundown_id } => rundowns::bundle(doors, &rundown_id),
         Action::Import => {
             let report = import::run(doors, import::Take::All)
@@ -110,6 +163,8 @@ pub fn snapshot(doors: &Doors) -> Value {
             fields.extend(designs);
         }
         fields.insert("now".into(), json!(WallTime::now()));
+        fields.insert("you".into(), json!({ "name": doors.who.name, "role": doors.who.role }));
+        fields.insert("present".into(), json!(doors.people.presence().all()));
     }
     snapshot
 }

@@ -11,8 +11,8 @@ use serde_json::{Value, json};
 
 use super::Doors;
 use super::error::Error;
-use super::http::unauthorised;
-use crate::id;
+use super::people::Who;
+use super::people::door::unauthorised;
 
 /// How long a client may take to read.
 const SEND_LIMIT: Duration = Duration::from_secs(10);
@@ -32,9 +32,7 @@ pub(super) async fn upgrade(
     Query(words): Query<Words>,
     upgrade: WebSocketUpgrade,
 ) -> Response {
-    if !id::secrets_match(&words.token, &doors.token) {
-        return unauthorised();
-    }
+    let Some(who) = doors.people.by_token(&words.token) else { return unauthorised().into_response() };
     let channel = words.channel;
     if !doors.status.contains_key(&channel) {
         return Error::no_channel(&channel).into_response();
@@ -43,13 +41,14 @@ pub(super) async fn upgrade(
         let stop = doors.stop.clone();
         tokio::select! {
             () = stop.cancelled() => {}
-            () = follow(&doors, &channel, socket) => {}
+            () = follow(&doors, &who, &channel, socket) => {}
         }
     })
 }
 
 /// A client that is slow gets the newest and not all.
-async fn follow(doors: &Doors, channel: &str, mut socket: WebSocket) {
+async fn follow(doors: &Doors, who: &Who, channel: &str, mut socket: WebSocket) {
+    let mut people = doors.people.changes();
     let mut snapshots = doors.director.snapshots();
     let Some(mut status) = doors.status.get(channel).cloned() else { return };
     let mut told = Value::Null;
@@ -68,6 +67,11 @@ async fn follow(doors: &Doors, channel: &str, mut socket: WebSocket) {
                 Some(Ok(_)) => {}
             },
             Ok(()) = snapshots.changed() => {}
+            Ok(()) = people.changed() => {
+                if doors.people.again(who).is_none() {
+                    return;
+                }
+            }
             Ok(()) = status.changed() => {}
             else => return,
         }

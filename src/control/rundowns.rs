@@ -1,7 +1,7 @@
 //! Rundowns over REST: the same requests as over the WebSocket, with the names in the path.
 
 use axum::body::Bytes;
-use axum::extract::{DefaultBodyLimit, Path, State};
+use axum::extract::{DefaultBodyLimit, Path};
 use axum::routing::{get, post, put};
 use axum::{Json, Router};
 use serde_json::{Value, json};
@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 use super::Doors;
 use super::error::{Error, Kind};
 use super::http::{Answer, ask, named, with_names};
+use super::people::door::Caller;
 use crate::state::rundown::Bundle;
 
 /// A rundown with its cards and products is as large as a whole show.
@@ -49,11 +50,11 @@ named! {
     export => "ExportRundown", "rundownId";
 }
 
-async fn import_rundown(State(doors): State<Doors>, body: Bytes) -> Answer {
+async fn import_rundown(Caller(doors): Caller, body: Bytes) -> Answer {
     ask(&doors, "ImportRundown", with_names(&body, &[], &[])?).await
 }
 
-async fn list(State(doors): State<Doors>) -> Json<Value> {
+async fn list(Caller(doors): Caller) -> Json<Value> {
     let state = doors.director.state();
     let about = |rundown: &crate::state::Rundown| {
         json!({
@@ -65,7 +66,7 @@ async fn list(State(doors): State<Doors>) -> Json<Value> {
     Json(json!({ "rev": state.rev, "rundowns": rundowns, "cues": state.cues }))
 }
 
-async fn one(State(doors): State<Doors>, Path(rundown_id): Path<String>) -> Answer {
+async fn one(Caller(doors): Caller, Path(rundown_id): Path<String>) -> Answer {
     let state = doors.director.state();
     let rundown = state.rundowns.get(&rundown_id).ok_or_else(|| missing(&rundown_id))?;
     Ok(Json(json!({ "rev": state.rev, "rundown": rundown })))

@@ -3,13 +3,15 @@
 use std::sync::Arc;
 
 use axum::Json;
-use axum::extract::{Path, State};
+use axum::extract::Path;
 use axum::http::StatusCode;
 use serde_json::{Value, json};
 
 use super::Doors;
 use super::error::{Error, Kind};
+use super::people::door::Caller;
 use crate::package::show::Show;
+use crate::state::Role;
 
 /// Where shows are kept.
 pub trait Archive: Send + Sync {
@@ -34,10 +36,7 @@ fn known(doors: &Doors, channel: &str) -> Result<(), Error> {
 }
 
 /// `GET /channels/{channel}/shows`: the newest first.
-pub(super) async fn list(
-    State(doors): State<Doors>,
-    Path(channel): Path<String>,
-) -> Result<Json<Value>, Error> {
+pub(super) async fn list(Caller(doors): Caller, Path(channel): Path<String>) -> Result<Json<Value>, Error> {
     known(&doors, &channel)?;
     let name = channel.clone();
     let found = tokio::task::spawn_blocking(move || doors.shows.list(&name)).await.unwrap_or_default();
@@ -71,9 +70,10 @@ fn written(channel: &str, show: &Show, bytes: u64) -> Value {
 
 /// `DELETE /channels/{channel}/shows/{show}`.
 pub(super) async fn remove(
-    State(doors): State<Doors>,
+    Caller(doors): Caller,
     Path((channel, show)): Path<(String, String)>,
 ) -> Result<StatusCode, Error> {
+    doors.allow(Role::Producer)?;
     known(&doors, &channel)?;
     let name = show.clone();
     let outcome = tokio::task::spawn_blocking(move || doors.shows.remove(&channel, &name)).await;

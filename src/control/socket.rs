@@ -1,5 +1,5 @@
-//! `/ws`: obs-websocket 5's envelope, so that its clients work as ours: Hello, Identify with the password,
-//! then requests and events.
+//! `/ws`: obs-websocket 5's envelope, so that its clients work as ours: Hello, Identify with a token, then requests and
+//! events. A browser that has signed in need not prove anything: its Hello has no challenge.
 //!
 //! Beyond obs-websocket: every event and answer carries the state's revision (`rev`), and right after
 //! Identified a `StateSnapshot` event carries everything. Source: obs-websocket, docs/generated/protocol.md.
@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use axum::extract::State;
 use axum::extract::ws::{CloseFrame, Message, WebSocket, WebSocketUpgrade};
+use axum::http::{HeaderMap, Uri};
 use axum::response::Response;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -17,12 +18,17 @@ use sha2::{Digest, Sha256};
 use tokio::sync::{broadcast, mpsc};
 
 use super::error::Error;
-use super::{Doors, message, perform};
+use super::people::{Who, door};
+use super::{Doors, perform};
 use crate::director::Event;
 use crate::id;
 
 /// A message larger than this closes the connection.
-const MOST_BYTES: usize = 256 * 1024;
+const MOST_BYTES: usize = 1024 * 1024;
+/// Messages of one client in a second; more wait in its own connection.
+const MOST_A_SECOND: u32 = 100;
+/// How often some more may come.
+const REFILL: Duration = Duration::from_millis(50);
 /// Requests in one batch.
 const MOST_BATCH: usize = 200;
 /// From the connection to Identify.
@@ -57,12 +63,18 @@ struct Frame {
 }
 
 /// Upgrades the request.
-pub async fn upgrade(State(doors): State<Doors>, upgrade: WebSocketUpgrade) -> Response {
+pub async fn upgrade(
+    State(doors): State<Doors>,
+    headers: HeaderMap,
+    uri: Uri,
+    upgrade: WebSocketUpgrade,
+) -> Response {
+    let signed_in = door::by_cookie(&doors, &headers, &uri, false);
     upgrade.protocols(PROTOCOLS).max_message_size(MOST_BYTES).on_upgrade(move |socket| async move {
         let stop = doors.stop.clone();
         tokio::select! {
             () = stop.cancelled() => {}
-            () = Session { doors, socket, snapshot_rev: 0 }.run() => {}
+            () = Session { doors, socket, snapshot_rev: 0 }.run(signed_in) => {}
         }
     })
 }
@@ -78,29 +90,35 @@ struct Session {
 type Ended = Option<(Close, String)>;
 
 impl Session {
-    async fn run(mut self) {
-        if let Err(Some((close, reason))) = self.serve().await {
+    async fn run(mut self, signed_in: Option<Who>) {
+        if let Err(Some((close, reason))) = self.serve(signed_in).await {
             tracing::debug!("a control connection is closed: {reason}");
             let frame = CloseFrame { code: close as u16, reason: reason.into() };
             let _ = tokio::time::timeout(SEND_LIMIT, self.socket.send(Message::Close(Some(frame)))).await;
         }
     }
 
-    async fn serve(&mut self) -> Result<(), Ended> {
-        let (salt, challenge) = (id::nonce(), id::nonce());
-        let hello = json!({
+    async fn serve(&mut self, signed_in: Option<Who>) -> Result<(), Ended> {
+        let challenge = id::nonce();
+        let mut hello = json!({
             // obws refuses to talk to an OBS older than it knows.
             "obsStudioVersion": "31.0.0",
             "obsWebSocketVersion": "5.5.0",
             "vitrineVersion": env!("CARGO_PKG_VERSION"),
             "rpcVersion": 1,
-            "authentication": { "challenge": challenge, "salt": salt },
         });
+        if signed_in.is_none() {
+            hello["authentication"] = json!({ "challenge": challenge, "salt": self.doors.people.salt() });
+        }
         self.send(0, hello).await?;
-        let expected = authentication(&self.doors.token, &salt, &challenge);
-        let mut intents = tokio::time::timeout(IDENTIFY_LIMIT, self.identify(&expected))
+        let (who, mut intents) = tokio::time::timeout(IDENTIFY_LIMIT, self.identify(signed_in, &challenge))
             .await
             .map_err(|_| Some((Close::NotIdentified, "no Identify in time".to_owned())))??;
+        let _seat = self.doors.people.presence().enter(&who);
+        self.doors.who = who;
+        let mut people = self.doors.people.changes();
+        let mut presence = self.doors.people.presence().changes();
+        let (mut may_ask, mut refill) = (MOST_A_SECOND, tokio::time::interval(REFILL));
         // Subscribed before the snapshot is taken: nothing between the two is lost.
         let mut events = self.doors.director.events();
         let mut status = self.follow_status();
@@ -110,10 +128,21 @@ impl Session {
         self.snapshot(intents).await?;
         loop {
             tokio::select! {
-                incoming = self.socket.recv() => match incoming {
-                    Some(Ok(message)) => self.incoming(message, &mut intents).await?,
+                incoming = self.socket.recv(), if may_ask > 0 => match incoming {
+                    Some(Ok(message)) => {
+                        may_ask -= 1;
+                        self.incoming(message, &mut intents).await?;
+                    }
                     _ => return Ok(()),
                 },
+                _ = refill.tick(), if may_ask < MOST_A_SECOND => {
+                    may_ask = MOST_A_SECOND.min(may_ask + MOST_A_SECOND * REFILL.as_millis() as u32 / 1000);
+                }
+                Ok(()) = people.changed() => self.check_again(intents).await?,
+                Ok(()) = presence.changed() => {
+                    let data = json!({ "present": self.doors.people.presence().all() });
+                    self.send_event(intents, "PresenceChanged", data).await?;
+                }
                 event = events.recv() => match event {
                     Ok(event) => self.event(&event, intents).await?,
                     // Too slow for the events: the whole state, and on from there.
@@ -132,7 +161,19 @@ impl Session {
         }
     }
 
-    async fn identify(&mut self, expected: &str) -> Result<u32, Ended> {
+    /// Somebody's role has changed, or they may not come in any more.
+    async fn check_again(&mut self, intents: u32) -> Result<(), Ended> {
+        let Some(who) = self.doors.people.again(&self.doors.who) else {
+            return Err(Some((Close::Authentication, "signed out".into())));
+        };
+        if who == self.doors.who {
+            return Ok(());
+        }
+        self.doors.who = who;
+        self.snapshot(intents).await
+    }
+
+    async fn identify(&mut self, signed_in: Option<Who>, challenge: &str) -> Result<(Who, u32), Ended> {
         let frame = loop {
             match self.socket.recv().await {
                 Some(Ok(Message::Text(text))) => break parse(&text)?,
@@ -150,10 +191,9 @@ impl Session {
             Some(_) => return Err(Some((Close::RpcVersion, "rpcVersion 1 is spoken here".into()))),
         }
         let given = frame.d.get("authentication").and_then(Value::as_str).unwrap_or_default();
-        if !id::secrets_match(given, expected) {
-            return Err(Some((Close::Authentication, "the password is not right".into())));
-        }
-        Ok(intents_of(&frame.d))
+        let who = signed_in.or_else(|| self.doors.people.by_answer(given, challenge));
+        let who = who.ok_or_else(|| Some((Close::Authentication, "the password is not right".to_owned())))?;
+        Ok((who, intents_of(&frame.d)))
     }
 
     /// Tells which channel's status changed, as far as the client keeps up.
@@ -262,10 +302,7 @@ impl Session {
 
 async fn request(doors: &Doors, d: &Value) -> Value {
     let request_type = d.get("requestType").and_then(Value::as_str).unwrap_or_default();
-    let outcome = match message::read(request_type, d.get("requestData").cloned()) {
-        Ok(action) => perform::perform(doors, action).await,
-        Err(error) => Err(error),
-    };
+    let outcome = perform::ask(doors, request_type, d.get("requestData").cloned()).await;
     answer(request_type, d.get("requestId"), outcome)
 }
 
@@ -298,8 +335,12 @@ fn answer(request_type: &str, request_id: Option<&Value>, outcome: Result<Value,
 
 /// base64(sha256(base64(sha256(password + salt)) + challenge)).
 pub fn authentication(password: &str, salt: &str, challenge: &str) -> String {
-    let secret = STANDARD.encode(Sha256::digest(format!("{password}{salt}")));
-    STANDARD.encode(Sha256::digest(format!("{secret}{challenge}")))
+    answer_to(&STANDARD.encode(Sha256::digest(format!("{password}{salt}"))), challenge)
+}
+
+/// The same from base64(sha256(password + salt)).
+pub fn answer_to(proof: &str, challenge: &str) -> String {
+    STANDARD.encode(Sha256::digest(format!("{proof}{challenge}")))
 }
 
 #[cfg(test)]

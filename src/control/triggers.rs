@@ -19,9 +19,9 @@ use serde::Deserialize;
 use serde_json::json;
 
 use super::error::{Error, Kind};
-use super::http::{Answer, ask, bearer, unauthorised};
+use super::http::{Answer, ask, bearer};
+use super::people::door::{Caller, unauthorised};
 use super::{Doors, Subject, View};
-use crate::id;
 use crate::state::Rundown;
 
 /// Pixels of a button's side, as Stream Deck XL has them.
@@ -57,16 +57,16 @@ pub(super) fn routes(doors: &Doors) -> Router<Doors> {
         .layer(middleware::from_fn_with_state(doors.clone(), authorised))
 }
 
+/// Never by cookie: `GET` changes something here, and any page can make a browser fetch.
 async fn authorised(
     State(doors): State<Doors>,
     Query(words): Query<Words>,
-    request: Request,
+    mut request: Request,
     next: Next,
 ) -> Response {
     let given = words.apikey.as_deref().unwrap_or_else(|| bearer(request.headers()));
-    if !id::secrets_match(given, &doors.token) {
-        return unauthorised();
-    }
+    let Some(who) = doors.people.by_token(given) else { return unauthorised().into_response() };
+    request.extensions_mut().insert(who);
     let mut response = next.run(request).await;
     response.headers_mut().insert(header::CACHE_CONTROL, header::HeaderValue::from_static("no-store"));
     response
@@ -76,14 +76,14 @@ fn no_such(name: &str, what: &str, verb: &str) -> Error {
     Error::field(Kind::UnknownType, name, format!("there is no {what} {verb:?}"))
 }
 
-async fn item(State(doors): State<Doors>, Path(verb): Path<String>, Query(words): Query<Words>) -> Answer {
+async fn item(Caller(doors): Caller, Path(verb): Path<String>, Query(words): Query<Words>) -> Answer {
     let cue = doors.director.state().cues.get(&words.channel).and_then(|cue| cue.item_id.clone());
     let item = cue.ok_or_else(|| Error::field(Kind::Conflict, "itemId", "nothing is cued"))?;
     act(&doors, &verb, &item, words.channel).await
 }
 
 async fn named_item(
-    State(doors): State<Doors>,
+    Caller(doors): Caller,
     Path((verb, item)): Path<(String, String)>,
     Query(words): Query<Words>,
 ) -> Answer {
@@ -107,13 +107,13 @@ async fn act(doors: &Doors, verb: &str, item: &str, channel: String) -> Answer {
     ask(doors, request, json!({ "cardId": card_id, "channel": channel })).await
 }
 
-async fn load(State(doors): State<Doors>, Query(words): Query<Words>) -> Answer {
+async fn load(Caller(doors): Caller, Query(words): Query<Words>) -> Answer {
     let file = words.file.ok_or_else(|| Error::field(Kind::MissingField, "file", "it is missing"))?;
     let rundown_id = file.strip_suffix(".json").unwrap_or(&file);
     ask(&doors, "ChooseRundown", json!({ "channel": words.channel, "rundownId": rundown_id })).await
 }
 
-async fn rundown(State(doors): State<Doors>, Path(verb): Path<String>, Query(words): Query<Words>) -> Answer {
+async fn rundown(Caller(doors): Caller, Path(verb): Path<String>, Query(words): Query<Words>) -> Answer {
     let channel = words.channel;
     let item_id = match verb.as_str() {
         "stopAllLayers" => return ask(&doors, "HideAll", json!({ "channel": channel })).await,
@@ -150,17 +150,17 @@ fn beside(
     find(rundown, cue.item_id.as_ref().and_then(|item| rundown.place(item)))
 }
 
-async fn focus(State(doors): State<Doors>, Path(item): Path<String>, Query(words): Query<Words>) -> Answer {
+async fn focus(Caller(doors): Caller, Path(item): Path<String>, Query(words): Query<Words>) -> Answer {
     ask(&doors, "CueItem", json!({ "channel": words.channel, "itemId": item })).await
 }
 
-async fn panic(State(doors): State<Doors>, Query(words): Query<Words>) -> Answer {
+async fn panic(Caller(doors): Caller, Query(words): Query<Words>) -> Answer {
     ask(&doors, "ClearAll", json!({ "channel": words.channel })).await
 }
 
 /// The card as a square picture, red around it when it is on air, yellow when it is next.
 async fn button(
-    State(doors): State<Doors>,
+    Caller(doors): Caller,
     Path(card): Path<String>,
     Query(words): Query<Words>,
 ) -> Result<Response, Error> {

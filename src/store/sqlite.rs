@@ -35,7 +35,7 @@ pub struct Sqlite {
     connection: Connection,
 }
 
-fn database(doing: &'static str) -> impl FnOnce(rusqlite::Error) -> Error {
+pub(super) fn database(doing: &'static str) -> impl FnOnce(rusqlite::Error) -> Error {
     move |source| Error::Database { doing, source }
 }
 
@@ -105,7 +105,7 @@ impl Sqlite {
     }
 }
 
-fn json(value: &impl Serialize) -> String {
+pub(super) fn json(value: &impl Serialize) -> String {
     serde_json::to_string(value).expect("state has string keys and no failing parts")
 }
 

@@ -137,7 +137,10 @@ async fn the_control_page_makes_a_key_shows_it_once_and_tells_who_publishes() {
     client.goto(&format!("{}/control#{TOKEN}", server.http)).await.unwrap();
     until(&client, "nobody", "return document.getElementById('publisher').textContent.startsWith('Nobody')")
         .await;
-    client.execute("document.querySelector('details').open = true", Vec::new()).await.unwrap();
+    client
+        .execute("document.getElementById('key-form').closest('details').open = true", Vec::new())
+        .await
+        .unwrap();
     client.find(Locator::Css("#key-form [name=name]")).await.unwrap().send_keys("backup").await.unwrap();
     client.find(Locator::Css("#key-form button")).await.unwrap().click().await.unwrap();
     until(&client, "the key is shown", "return document.querySelectorAll('#new-key[open] dd').length >= 3")

@@ -19,6 +19,7 @@ mod keys;
 mod ladder;
 mod metadata;
 mod pace;
+mod people;
 mod pictures;
 mod playlist;
 mod publish;

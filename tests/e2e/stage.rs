@@ -245,12 +245,23 @@ impl Server {
 
     /// A REST call; status and JSON.
     pub(crate) fn api(&self, method: &str, path: &str, body: &[u8]) -> (u16, Value) {
-        let request = ureq::http::Request::builder()
-            .method(method)
-            .uri(format!("{}/api/v1{path}", self.http))
-            .header("authorization", format!("Bearer {TOKEN}"))
-            .body(body.to_vec())
-            .unwrap();
+        let (status, _, body) =
+            self.ask(method, path, &[("authorization", &format!("Bearer {TOKEN}"))], body);
+        (status, body)
+    }
+
+    /// One with other headers; the cookie that the answer sets, too.
+    pub(crate) fn ask(
+        &self,
+        method: &str,
+        path: &str,
+        headers: &[(&str, &str)],
+        body: &[u8],
+    ) -> (u16, String, Value) {
+        let request =
+            ureq::http::Request::builder().method(method).uri(format!("{}/api/v1{path}", self.http));
+        let request = headers.iter().fold(request, |request, (name, value)| request.header(*name, *value));
+        let request = request.body(body.to_vec()).unwrap();
         let agent = ureq::Agent::config_builder()
             .http_status_as_error(false)
             .allow_non_standard_methods(true)
@@ -258,7 +269,9 @@ impl Server {
             .new_agent();
         let mut response = agent.run(request).unwrap();
         let body = response.body_mut().read_to_vec().unwrap();
-        (response.status().as_u16(), serde_json::from_slice(&body).unwrap_or(Value::Null))
+        let cookie = response.headers().get("set-cookie").map_or("", |value| value.to_str().unwrap());
+        let cookie = cookie.split(';').next().unwrap().to_owned();
+        (response.status().as_u16(), cookie, serde_json::from_slice(&body).unwrap_or(Value::Null))
     }
 
     pub(crate) fn channel(&self) -> Value {
@@ -415,7 +428,8 @@ pub(crate) fn make(name: &str, end: &str, video: &str, audio: &str, coding: &[&s
     path
 }
 
-type Stream = tokio_tungstenite::WebSocketStream<tokio_tungstenite::MaybeTlsStream<tokio::net::TcpStream>>;
+pub(crate) type Stream =
+    tokio_tungstenite::WebSocketStream<tokio_tungstenite::MaybeTlsStream<tokio::net::TcpStream>>;
 
 /// A control client on the WebSocket.
 pub(crate) struct Control {
@@ -428,6 +442,10 @@ pub(crate) struct Control {
 
 impl Control {
     pub(crate) fn connect(server: &Server) -> Self {
+        Self::connect_as(server, TOKEN)
+    }
+
+    pub(crate) fn connect_as(server: &Server, token: &str) -> Self {
         let url = server.http.replace("http://", "ws://") + "/ws";
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         let (stream, _) = runtime.block_on(tokio_tungstenite::connect_async(url)).unwrap();
@@ -435,7 +453,7 @@ impl Control {
         let hello = control.receive();
         assert_eq!(hello["op"], 0);
         let text = |name: &str| hello["d"]["authentication"][name].as_str().unwrap().to_owned();
-        let proof = authentication(TOKEN, &text("salt"), &text("challenge"));
+        let proof = authentication(token, &text("salt"), &text("challenge"));
         control.send(&json!({ "op": 1, "d": { "rpcVersion": 1, "authentication": proof } }));
         assert_eq!(control.receive()["op"], 2);
         control
@@ -456,6 +474,20 @@ impl Control {
                 _ => {}
             }
         }
+    }
+
+    /// Reads until the server closes; the code that it gives.
+    pub(crate) fn until_closed(&mut self) -> u16 {
+        let closed = async {
+            loop {
+                match self.stream.next().await {
+                    Some(Ok(Message::Close(frame))) => return frame.map_or(0, |frame| frame.code.into()),
+                    Some(Ok(_)) => {}
+                    _ => return 0,
+                }
+            }
+        };
+        self.runtime.block_on(async { tokio::time::timeout(PATIENCE, closed).await }).expect("an end in time")
     }
 
     /// Asks; the answer's `requestStatus` and data.

@@ -1,0 +1,108 @@
+//! Requests about people and the journal.
+
+use serde::Deserialize;
+use serde_json::{Map, Value};
+
+use super::{Error, fields};
+use crate::state::Role;
+
+/// What is asked about people.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum PeopleRequest {
+    /// Who may come in.
+    List,
+    /// Lets somebody in, or changes role or password.
+    PutOperator {
+        /// For people, and to sign in with.
+        name: String,
+        /// What they may.
+        role: Role,
+        /// A new password; somebody new needs one.
+        password: Option<String>,
+    },
+    /// Lets somebody in no more.
+    RemoveOperator {
+        /// Who.
+        name: String,
+    },
+    /// Makes a token for a program.
+    MakeToken {
+        /// For people.
+        name: String,
+        /// What it may.
+        role: Role,
+    },
+    /// Makes a token worth nothing.
+    RevokeToken {
+        /// Which.
+        token_id: String,
+    },
+    /// What was done.
+    Journal {
+        /// Older than this entry.
+        before: Option<u64>,
+        /// So many at most.
+        limit: u64,
+    },
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+struct OperatorIn {
+    name: String,
+    role: Role,
+    #[serde(default)]
+    password: Option<String>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+struct NameOnly {
+    name: String,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+struct TokenIn {
+    name: String,
+    role: Role,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+struct TokenOnly {
+    token_id: String,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+struct JournalIn {
+    #[serde(default)]
+    before: Option<u64>,
+    #[serde(default = "usual_limit")]
+    limit: u64,
+}
+
+fn usual_limit() -> u64 {
+    100
+}
+
+/// Reads a request of this kind; nothing when it is another.
+pub(super) fn read(request_type: &str, data: &Map<String, Value>) -> Option<Result<PeopleRequest, Error>> {
+    let data = data.clone();
+    Some(match request_type {
+        "GetPeople" => fields::<super::Nothing>(data).map(|_| PeopleRequest::List),
+        "PutOperator" => fields(data).map(|OperatorIn { name, role, password }| PeopleRequest::PutOperator {
+            name,
+            role,
+            password,
+        }),
+        "RemoveOperator" => fields(data).map(|NameOnly { name }| PeopleRequest::RemoveOperator { name }),
+        "MakeToken" => fields(data).map(|TokenIn { name, role }| PeopleRequest::MakeToken { name, role }),
+        "RevokeToken" => fields(data).map(|TokenOnly { token_id }| PeopleRequest::RevokeToken { token_id }),
+        "GetJournal" => {
+            fields(data).map(|JournalIn { before, limit }| PeopleRequest::Journal { before, limit })
+        }
+        _ => return None,
+    })
+}
