@@ -25,6 +25,7 @@ pub fn router(director: DirectorHandle) -> Router {
     Router::new()
         .route("/", get(|| async { Redirect::temporary("/watch/main") }))
         .route("/control", get(|| async { page("control.html") }))
+        .route("/host", get(|| async { page("host.html") }))
         .route("/watch/{channel}", get(watch))
         .route("/assets/{*file}", get(asset))
         .route("/go/{code}", get(go))

@@ -163,7 +163,7 @@ async fn two_producers_at_two_pages_run_one_rundown() {
     first.find(Locator::Id("rundown-search")).await.unwrap().send_keys("pot").await.unwrap();
     until(&first, "one line", "return document.querySelectorAll('#items li').length === 1").await;
     // The show is over, for both.
-    click(".menu summary").await;
+    click("main .menu summary").await;
     click("#rundown-archive").await;
     until(&second, "no rundown", "return document.getElementById('rundown').hidden").await;
     assert_eq!(server.api("GET", "/rundowns", b"").1["rundowns"][0]["isArchived"], true);
@@ -174,4 +174,43 @@ async fn two_producers_at_two_pages_run_one_rundown() {
         .await
         .unwrap()
         .unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_host_sees_what_is_on_air_and_what_comes_next() {
+    let (server, driver) = tokio::task::spawn_blocking(|| {
+        let server = shop();
+        let items = json!({ "title": "Friday", "items": [
+            { "cardId": "cup", "notes": "hold it up" }, { "cardId": "pot", "notes": "lid off" }, { "cardId": "mat" },
+        ] });
+        assert_eq!(server.api("PUT", "/rundowns/friday", items.to_string().as_bytes()).0, 200);
+        assert_eq!(server.api("PUT", "/channels/main/rundown", br#"{"rundownId":"friday"}"#).0, 200);
+        assert_eq!(server.api("POST", "/channels/main/take", b"").0, 200);
+        let screen = json!({ "role": "viewer", "password": "on the tablet" });
+        assert_eq!(server.api("PUT", "/operators/host", screen.to_string().as_bytes()).0, 200);
+        (server, Driver::start())
+    })
+    .await
+    .unwrap();
+    let client = driver.open(1180, 820).await;
+    client.goto(&format!("{}/host", server.http)).await.unwrap();
+    for (field, value) in [("name", "host"), ("password", "on the tablet")] {
+        let field = client.wait().for_element(Locator::Id(field)).await.unwrap();
+        field.send_keys(value).await.unwrap();
+    }
+    client.find(Locator::Css("#login button")).await.unwrap().click().await.unwrap();
+    let text = |id: &str, word: &str| {
+        format!("return document.getElementById('{id}').textContent.includes('{word}')")
+    };
+    until(&client, "its own notes", &text("on-air", "hold it up")).await;
+    until(&client, "the next one's", &text("next-notes", "lid off")).await;
+    until(&client, "its price", "return Boolean(document.querySelector('#on-air .price').textContent)").await;
+    assert_eq!(server.api("POST", "/products/cup/stock", br#"{"stock":3}"#).0, 200);
+    until(&client, "the stock, at once", &text("on-air", "3 left")).await;
+    assert_eq!(server.api("POST", "/channels/main/take", b"").0, 200);
+    until(&client, "the next card", &text("on-air", "lid off")).await;
+    until(&client, "nobody publishes", &text("live", "do not see you")).await;
+    let fits = "return document.documentElement.scrollWidth <= window.innerWidth";
+    until(&client, "no sideways scrolling", fits).await;
+    client.close().await.unwrap();
 }
