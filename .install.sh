@@ -67,8 +67,8 @@ if [ "$version" -lt 91 ] 2>/dev/null; then
   exit 1
 fi
 
-if [ "$1" = test ] && [ ! -e tests/oracle/node_modules/.package-lock.json ]; then
-  echo "Installing the outside playlist parser with npm into tests/oracle"
+if [ "$1" = test ] && [ ! tests/oracle/node_modules/.package-lock.json -nt tests/oracle/package-lock.json ]; then
+  echo "Installing an outside playlist parser and an outside client with npm into tests/oracle"
   (cd tests/oracle && npm ci --no-audit --no-fund --silent)
 fi
 if [ "${2:-}" = players ] && [ ! -e tests/players/node_modules/.package-lock.json ]; then

@@ -150,6 +150,7 @@ pub async fn run(config: Config, is_demo: bool) -> Result<(), Error> {
 
     let http = listen(config.http, "HTTP").await?;
     let https = listen_if(config.https, "HTTPS").await?;
+    let amcp = listen_if(config.amcp, "AMCP").await?;
     let listeners = encoders(&config).await?;
     let endpoints = Endpoints::new(&config, &http, https.as_ref(), &listeners);
     let pictures = Pictures::open(&config.data_dir)?;
@@ -182,7 +183,7 @@ pub async fn run(config: Config, is_demo: bool) -> Result<(), Error> {
 
     let doorman = Arc::new(doorman);
     let srt = publishing::serve(&config, listeners, &doorman, endpoints.names(), &stop, &tasks)?;
-    let endpoints = endpoints.with_srt(srt);
+    let endpoints = endpoints.with_srt(srt).with_amcp(amcp.as_ref());
     // Made when nothing can fail any more: a key that is kept is told below, this once.
     let keys = publishing::keys(&config, &mut secrets, &director, is_demo).await?;
     let mut follower = Follower::new(&config, doorman.clone(), &keys);
@@ -205,6 +206,9 @@ pub async fn run(config: Config, is_demo: bool) -> Result<(), Error> {
         tasks.spawn(door.clone().serve(ready, stop.clone(), tasks.clone()));
     }
     tasks.spawn(door.serve(direct::Listener::new(http), stop.clone(), tasks.clone()));
+    if let Some(listener) = amcp {
+        tasks.spawn(control::amcp::serve(listener, doors.clone()));
+    }
     tasks.spawn(import_products(doors.clone()));
     tasks.spawn(until(stop.clone(), designs::follow(cards_dir, studio.clone(), director.clone(), shelf)));
     tasks.spawn(until(stop.clone(), airtime::run(director.clone(), clocks)));

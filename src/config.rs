@@ -80,6 +80,9 @@ pub struct Flags {
     /// Where encoders publish over RTMPS; off unless set.
     #[arg(long, env = "VITRINE_RTMPS", global = true)]
     pub rtmps: Option<SocketAddr>,
+    /// Where programs speak AMCP, such as 127.0.0.1:5250; off unless set, because it has no passwords.
+    #[arg(long, env = "VITRINE_AMCP", global = true)]
+    pub amcp: Option<SocketAddr>,
     /// Where state and secrets are kept.
     #[arg(long, env = "VITRINE_DATA_DIR", global = true)]
     pub data_dir: Option<PathBuf>,
@@ -109,6 +112,7 @@ struct File {
     rtmps: Option<SocketAddr>,
     srt: SrtFile,
     tls: Option<Tls>,
+    amcp: Option<SocketAddr>,
     https: Option<SocketAddr>,
     acme: Option<Acme>,
     data_dir: Option<PathBuf>,
@@ -221,6 +225,8 @@ pub struct Config {
     pub rtmp: SocketAddr,
     /// RTMPS address, if it is on.
     pub rtmps: Option<SocketAddr>,
+    /// Where programs speak AMCP.
+    pub amcp: Option<SocketAddr>,
     /// HTTPS address, if it is on.
     pub https: Option<SocketAddr>,
     /// The owner's certificate.
@@ -282,6 +288,7 @@ impl Config {
             http: flags.http.or(file.http).unwrap_or(any(8080)),
             rtmp: flags.rtmp.or(file.rtmp).unwrap_or(any(1935)),
             rtmps: flags.rtmps.or(file.rtmps),
+            amcp: flags.amcp.or(file.amcp),
             https: flags.https.or(file.https),
             tls: file.tls,
             acme: file.acme,

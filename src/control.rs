@@ -5,6 +5,7 @@
 //! - [`links`]: addresses for viewers
 //! - `rundowns`: the order of a show, over REST
 //! - `triggers`, `push`: for buttons
+//! - [`amcp`]: `CasparCG`'s protocol
 //! - [`shows`]: what was on air before
 //! - [`message`]: requests by name, in one place (pure)
 //! - [`error`]: one table from errors to codes
@@ -15,6 +16,7 @@
 //! - [`metrics`]: for Prometheus
 //! - [`import`]: products from the data directory; `fetch`: their pictures from the web
 
+pub mod amcp;
 pub mod announce;
 pub mod error;
 mod fetch;

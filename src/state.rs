@@ -25,7 +25,7 @@ pub use card::{Airing, Card, Easing, Ending, Position, Ratio, Slot, Transition, 
 pub use command::{CardEdit, Change, Command, Moment, Patch};
 pub use money::Money;
 pub use product::Product;
-pub use publishing::{Source, StreamKey};
+pub use publishing::{Source, StreamKey, shown_url};
 pub use role::Role;
 pub use rundown::{Cue, Rundown};
 pub use subject::Subject;

@@ -42,8 +42,11 @@ const PURE: &[&str] = &[
     "overlay/template/check.rs",
     "overlay/template/manifest.rs",
     "overlay/text.rs",
+    "control/amcp/parse.rs",
     "control/message.rs",
+    "control/message/people.rs",
     "control/message/rundown.rs",
+    "director/history.rs",
 ];
 
 fn layer(module: &str) -> u8 {

@@ -27,6 +27,8 @@ pub struct Endpoints {
     pub rtmps: Option<SocketAddr>,
     /// SRT, as bound.
     pub srt: SocketAddr,
+    /// AMCP, as bound, if it is on.
+    pub amcp: Option<SocketAddr>,
     /// What viewers' phones use.
     pub public_url: String,
     /// The encoder's server field.
@@ -60,7 +62,7 @@ impl Endpoints {
         let rtmps_url = rtmps.map(|address| format!("rtmps://{}/live", outside(address)));
         let srt = config.srt.address;
         let srt_url = format!("srt://{}", outside(srt));
-        Self { http, https, rtmp, rtmps, srt, public_url, rtmp_url, rtmps_url, srt_url }
+        Self { http, https, rtmp, rtmps, srt, amcp: None, public_url, rtmp_url, rtmps_url, srt_url }
     }
 
     /// With SRT's address as bound.
@@ -68,6 +70,12 @@ impl Endpoints {
     pub fn with_srt(self, srt: SocketAddr) -> Self {
         let outside = SocketAddr::new(reachable(srt.ip()), srt.port());
         Self { srt, srt_url: format!("srt://{outside}"), ..self }
+    }
+
+    /// With AMCP's address as bound.
+    #[must_use]
+    pub fn with_amcp(self, listener: Option<&TcpListener>) -> Self {
+        Self { amcp: listener.and_then(|listener| listener.local_addr().ok()), ..self }
     }
 
     /// For those who hand out stream keys.

@@ -58,6 +58,8 @@ enum Holder {
     Owner,
     Operator(String),
     Token(String),
+    /// Whoever reaches a door that the owner has opened without a lock.
+    Open,
 }
 
 /// Who asks.
@@ -76,6 +78,11 @@ impl Who {
     /// Whoever has the server's own password; the server itself asks as this one too.
     pub fn owner() -> Self {
         Self { name: OWNER.into(), role: Role::Owner, holder: Holder::Owner, session: None }
+    }
+
+    /// Whoever comes by an open door, for which `name` stands: a producer.
+    pub fn program(name: &str) -> Self {
+        Self { name: name.into(), role: Role::Producer, holder: Holder::Open, session: None }
     }
 }
 
@@ -335,14 +342,16 @@ impl People {
             self.known().note_wrong(name);
             return Ok(None);
         };
-        let operator = Operator { last_used: Some(WallTime::now()), ..operator };
-        let who = Who {
-            name: operator.name.clone(),
-            role: operator.role,
-            holder: Holder::Operator(operator.name.clone()),
-            session: None,
+        // Changed or taken out meanwhile: then it is as if the password had come later.
+        let operator = {
+            let mut known = self.known();
+            let now = known.operators.get_mut(name).filter(|now| now.hash == operator.hash);
+            let Some(now) = now else { return Ok(None) };
+            now.last_used = Some(WallTime::now());
+            now.clone()
         };
-        self.known().operators.insert(operator.name.clone(), operator.clone());
+        let holder = Holder::Operator(operator.name.clone());
+        let who = Who { name: operator.name.clone(), role: operator.role, holder, session: None };
         self.with_store(move |store| store.put("operator", &operator.name, &operator.hash, &operator))
             .await?;
         Ok(Some(who))
@@ -373,6 +382,7 @@ impl People {
 impl Known {
     fn holder(&self, holder: &Holder) -> Option<Who> {
         let (name, role) = match holder {
+            Holder::Open => return None,
             Holder::Owner => (OWNER.to_owned(), Role::Owner),
             Holder::Operator(name) => self.operators.get(name).map(|one| (one.name.clone(), one.role))?,
             Holder::Token(id) => self.tokens.get(id).map(|one| (one.name.clone(), one.role))?,

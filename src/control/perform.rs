@@ -9,7 +9,7 @@ use super::{Doors, import, rundowns};
 use crate::director::Order;
 use crate::id;
 use crate::media::ChannelStatus;
-use crate::state::{Command, StreamKey};
+use crate::state::{Command, Role, StreamKey, shown_url};
 use crate::store::people::Entry;
 use crate::time::WallTime;
 
@@ -38,6 +38,7 @@ async fn note(doors: &Doors, request: &str, mut data: Value, outcome: &Result<Va
     if let Some(password) = data.get_mut("password") {
         *password = Value::Null;
     }
+    hide_address(&mut data);
     let length = data.to_string().len();
     if length > MOST_DATA {
         data = json!({ "bytes": length });
@@ -157,6 +158,11 @@ pub fn snapshot(doors: &Doors) -> Value {
     let state = doors.director.state();
     let mut snapshot = serde_json::to_value(&*state).unwrap_or_default();
     let channels: Vec<Value> = doors.status.keys().map(|name| channel(doors, name)).collect();
+    if doors.who.role < Role::Owner
+        && let Some(Value::Object(sources)) = snapshot.get_mut("sources")
+    {
+        sources.values_mut().for_each(hide_address);
+    }
     if let Value::Object(fields) = &mut snapshot {
         fields.insert("channels".into(), channels.into());
         if let Value::Object(designs) = templates(doors) {
@@ -167,6 +173,13 @@ pub fn snapshot(doors: &Doors) -> Value {
         fields.insert("present".into(), json!(doors.people.presence().all()));
     }
     snapshot
+}
+
+/// Leaves of an address in `url` what holds no user, password or key.
+pub fn hide_address(source: &mut Value) {
+    if let Some(Value::String(url)) = source.get_mut("url") {
+        *url = shown_url(url);
+    }
 }
 
 /// A channel's status by name.

@@ -4,6 +4,8 @@
 //! Beyond obs-websocket: every event and answer carries the state's revision (`rev`), and right after
 //! Identified a `StateSnapshot` event carries everything. Source: obs-websocket, docs/generated/protocol.md.
 
+mod wire;
+
 use std::time::Duration;
 
 use axum::extract::State;
@@ -12,21 +14,22 @@ use axum::http::{HeaderMap, Uri};
 use axum::response::Response;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use serde::Deserialize;
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 use tokio::sync::{broadcast, mpsc};
 
+use self::wire::{Frame, PROTOCOLS, Wire};
 use super::error::Error;
 use super::people::{Who, door};
 use super::{Doors, perform};
 use crate::director::Event;
 use crate::id;
+use crate::state::Role;
 
 /// A message larger than this closes the connection.
 const MOST_BYTES: usize = 1024 * 1024;
-/// Messages of one client in a second; more wait in its own connection.
-const MOST_A_SECOND: u32 = 100;
+/// Requests of one client in a second, those in batches too; more wait in its own connection.
+const MOST_A_SECOND: i64 = 100;
 /// How often some more may come.
 const REFILL: Duration = Duration::from_millis(50);
 /// Requests in one batch.
@@ -37,8 +40,6 @@ const IDENTIFY_LIMIT: Duration = Duration::from_secs(10);
 const SEND_LIMIT: Duration = Duration::from_secs(10);
 /// Status messages that wait for a client; more are left out, the next says more.
 const STATUS: usize = 16;
-/// Our own subprotocol beside obs-websocket's; both carry the same JSON.
-const PROTOCOLS: [&str; 2] = ["vitrine.json", "obswebsocket.json"];
 
 /// obs-websocket's event category "general"; it covers all of ours.
 const INTENT: u32 = 1;
@@ -55,13 +56,6 @@ enum Close {
     RpcVersion = 4010,
 }
 
-#[derive(Deserialize)]
-struct Frame {
-    op: u8,
-    #[serde(default)]
-    d: Value,
-}
-
 /// Upgrades the request.
 pub async fn upgrade(
     State(doors): State<Doors>,
@@ -74,7 +68,7 @@ pub async fn upgrade(
         let stop = doors.stop.clone();
         tokio::select! {
             () = stop.cancelled() => {}
-            () = Session { doors, socket, snapshot_rev: 0 }.run(signed_in) => {}
+            () = Session { wire: Wire::of(&socket), doors, socket, snapshot_rev: 0 }.run(signed_in) => {}
         }
     })
 }
@@ -82,6 +76,7 @@ pub async fn upgrade(
 struct Session {
     doors: Doors,
     socket: WebSocket,
+    wire: Wire,
     /// The revision that the client has seen whole: events up to it are not sent again.
     snapshot_rev: u64,
 }
@@ -130,13 +125,12 @@ impl Session {
             tokio::select! {
                 incoming = self.socket.recv(), if may_ask > 0 => match incoming {
                     Some(Ok(message)) => {
-                        may_ask -= 1;
-                        self.incoming(message, &mut intents).await?;
+                        may_ask -= self.incoming(message, &mut intents).await?;
                     }
                     _ => return Ok(()),
                 },
                 _ = refill.tick(), if may_ask < MOST_A_SECOND => {
-                    may_ask = MOST_A_SECOND.min(may_ask + MOST_A_SECOND * REFILL.as_millis() as u32 / 1000);
+                    may_ask = MOST_A_SECOND.min(may_ask + MOST_A_SECOND * REFILL.as_millis() as i64 / 1000);
                 }
                 Ok(()) = people.changed() => self.check_again(intents).await?,
                 Ok(()) = presence.changed() => {
@@ -176,9 +170,8 @@ impl Session {
     async fn identify(&mut self, signed_in: Option<Who>, challenge: &str) -> Result<(Who, u32), Ended> {
         let frame = loop {
             match self.socket.recv().await {
-                Some(Ok(Message::Text(text))) => break parse(&text)?,
-                Some(Ok(Message::Binary(_))) => return Err(Some((Close::Decode, "text frames only".into()))),
                 Some(Ok(Message::Ping(_) | Message::Pong(_))) => {}
+                Some(Ok(message @ (Message::Text(_) | Message::Binary(_)))) => break self.read(&message)?,
                 _ => return Err(None),
             }
         };
@@ -214,25 +207,24 @@ impl Session {
         receiver
     }
 
-    async fn incoming(&mut self, message: Message, intents: &mut u32) -> Result<(), Ended> {
-        let text = match message {
-            Message::Text(text) => text,
-            Message::Binary(_) => return Err(Some((Close::Decode, "text frames only".into()))),
-            Message::Ping(_) | Message::Pong(_) => return Ok(()),
+    /// Does what a message says. How many requests it counts for.
+    async fn incoming(&mut self, message: Message, intents: &mut u32) -> Result<i64, Ended> {
+        let frame = match message {
+            Message::Ping(_) | Message::Pong(_) => return Ok(1),
             Message::Close(_) => return Err(None),
+            message => self.read(&message)?,
         };
-        let frame = parse(&text)?;
         match frame.op {
             1 => Err(Some((Close::AlreadyIdentified, "already identified".into()))),
             3 => {
                 if frame.d.get("eventSubscriptions").is_some() {
                     *intents = intents_of(&frame.d);
                 }
-                self.send(2, json!({ "negotiatedRpcVersion": 1 })).await
+                self.send(2, json!({ "negotiatedRpcVersion": 1 })).await.map(|()| 1)
             }
             6 => {
                 let answer = request(&self.doors, &frame.d).await;
-                self.send(7, answer).await
+                self.send(7, answer).await.map(|()| 1)
             }
             8 => self.batch(&frame.d).await,
             other => Err(Some((Close::UnknownOp, format!("op {other} is not known")))),
@@ -240,7 +232,7 @@ impl Session {
     }
 
     /// Requests one after another, in order (execution type 0, the only one that makes sense here).
-    async fn batch(&mut self, d: &Value) -> Result<(), Ended> {
+    async fn batch(&mut self, d: &Value) -> Result<i64, Ended> {
         let halts = d.get("haltOnFailure").and_then(Value::as_bool).unwrap_or(false);
         let requests = d.get("requests").and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
         let mut results = Vec::new();
@@ -256,7 +248,8 @@ impl Session {
             }
         }
         let request_id = d.get("requestId").cloned().unwrap_or_default();
-        self.send(9, json!({ "requestId": request_id, "results": results })).await
+        let count = results.len().max(1) as i64;
+        self.send(9, json!({ "requestId": request_id, "results": results })).await.map(|()| count)
     }
 
     async fn snapshot(&mut self, intents: u32) -> Result<(), Ended> {
@@ -273,6 +266,11 @@ impl Session {
             let Ok(Value::Object(mut change)) = serde_json::to_value(change) else { continue };
             let mut data = change.remove("eventData").unwrap_or_default();
             let name = change.remove("eventType").unwrap_or_default();
+            if let Some(source) = data.get_mut("source")
+                && self.doors.who.role < Role::Owner
+            {
+                perform::hide_address(source);
+            }
             if let Value::Object(fields) = &mut data {
                 fields.insert("rev".into(), event.rev.into());
                 let times =
@@ -292,11 +290,14 @@ impl Session {
     }
 
     async fn send(&mut self, op: u8, d: Value) -> Result<(), Ended> {
-        let text = json!({ "op": op, "d": d }).to_string();
-        match tokio::time::timeout(SEND_LIMIT, self.socket.send(Message::Text(text.into()))).await {
+        match tokio::time::timeout(SEND_LIMIT, self.socket.send(self.wire.write(op, &d))).await {
             Ok(Ok(())) => Ok(()),
             _ => Err(None),
         }
+    }
+
+    fn read(&self, message: &Message) -> Result<Frame, Ended> {
+        self.wire.read(message).map_err(|reason| Some((Close::Decode, reason)))
     }
 }
 
@@ -304,11 +305,6 @@ async fn request(doors: &Doors, d: &Value) -> Value {
     let request_type = d.get("requestType").and_then(Value::as_str).unwrap_or_default();
     let outcome = perform::ask(doors, request_type, d.get("requestData").cloned()).await;
     answer(request_type, d.get("requestId"), outcome)
-}
-
-fn parse(text: &str) -> Result<Frame, Ended> {
-    serde_json::from_str(text)
-        .map_err(|error| Some((Close::Decode, format!("not an obs-websocket message: {error}"))))
 }
 
 fn intents_of(d: &Value) -> u32 {

@@ -19,6 +19,7 @@ use crate::config;
 use crate::media::{SourceState, SourceStatus};
 use crate::pipeline::description::Description;
 use crate::pipeline::{self, Event};
+use crate::state::shown_url as shown;
 use crate::time::Stopwatch;
 
 /// From the start of a source to its first picture or sound.
@@ -103,18 +104,6 @@ pub fn address(url: &str, media_dir: &Path) -> Result<String, Error> {
         return Err(wrong("it is not a file there"));
     }
     Ok(gst::glib::filename_to_uri(&path, None).map_err(|error| wrong(&error.to_string()))?.into())
-}
-
-/// For people: without user, password, path and query, where keys are.
-pub fn shown(url: &str) -> String {
-    match url.split_once("://") {
-        Some((scheme, rest)) => {
-            let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
-            let host = authority.rsplit('@').next().unwrap_or_default();
-            format!("{scheme}://{host}/…")
-        }
-        None => url.to_owned(),
-    }
 }
 
 impl Puller {

@@ -40,6 +40,18 @@ pub struct Source {
     pub rank: u32,
 }
 
+/// For people: without user, password, path and query, where keys are.
+pub fn shown_url(url: &str) -> String {
+    match url.split_once("://") {
+        Some((scheme, rest)) => {
+            let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
+            let host = authority.rsplit('@').next().unwrap_or_default();
+            format!("{scheme}://{host}/…")
+        }
+        None => url.to_owned(),
+    }
+}
+
 fn default_rank() -> u32 {
     crate::config::DEFAULT_SOURCE_RANK
 }

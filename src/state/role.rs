@@ -74,3 +74,61 @@ impl Role {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::state::{Card, Moment, Product, template};
+
+    #[test]
+    fn what_is_on_air_is_a_producers_and_a_tray_is_all_of_its_products() {
+        let product = |sku: &str| {
+            Command::PutProduct(Product {
+                sku: sku.into(),
+                title: "Cup".into(),
+                image: None,
+                price_minor: 100,
+                old_price_minor: None,
+                currency: "EUR".into(),
+                stock: None,
+                link: None,
+            })
+        };
+        let tray = template::samples()
+            .0
+            .values()
+            .find(|one| matches!(one.products, template::Products::UpTo(_)))
+            .cloned();
+        let tray = Card {
+            id: "tray".into(),
+            template: tray.unwrap().id,
+            skus: vec!["cup".into(), "pot".into()],
+            ..Card::default()
+        };
+        let show = Command::ShowCard { card_id: "tray".into(), channel: "main".into() };
+        let empty =
+            State { channels: vec!["main".into()], templates: template::samples(), ..State::default() };
+        let apply =
+            |state: State, command: &Command| state.apply(command.clone(), &Moment::nowhere()).unwrap().0;
+        let commands = [product("cup"), product("pot"), product("mat"), Command::PutCard(tray.clone())];
+        let state = commands.iter().fold(empty, apply);
+        assert_eq!(Role::needed(&product("pot"), &state), Role::Assistant);
+        let state = apply(state, &show);
+        for (command, role) in [
+            (product("pot"), Role::Producer),
+            (product("mat"), Role::Assistant),
+            (Command::PutCard(tray), Role::Producer),
+            (Command::SetStock { sku: "pot".into(), stock: None }, Role::Assistant),
+            (Command::ClearAll { channel: None }, Role::Assistant),
+            (show, Role::Producer),
+            (Command::SetSource { channel: "main".into(), source: None }, Role::Owner),
+        ] {
+            assert_eq!(Role::needed(&command, &state), role, "{command:?}");
+        }
+        assert!(
+            Role::Owner > Role::Producer
+                && Role::Producer > Role::Assistant
+                && Role::Assistant > Role::Viewer
+        );
+    }
+}

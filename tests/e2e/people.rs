@@ -84,6 +84,16 @@ fn each_role_may_what_it_is_for_and_the_journal_says_who_did_what() {
     assert_eq!(server.api("GET", "/journal.csv", b"").0, 200);
     assert_eq!(with(&server, &assistant, "GET", "/journal.csv", Value::Null), 403);
 
+    // An address may hold a key: only an owner sees all of it.
+    let source = json!({ "url": "rtsp://me:secret-of-camera@127.0.0.1:9/stream" });
+    assert_eq!(with(&server, TOKEN, "PUT", "/channels/main/source", source), 200);
+    let told = control.event("SourceChanged", |event| !event["source"].is_null());
+    assert_eq!(told["source"]["url"], "rtsp://127.0.0.1:9/…");
+    let seen = server.ask("GET", "/state", &[("authorization", &format!("Bearer {viewer}"))], b"").2;
+    assert_eq!(seen["sources"]["main"]["url"], "rtsp://127.0.0.1:9/…");
+    assert!(server.text_with_token("/api/v1/state").contains("secret-of-camera"));
+    assert!(!server.text_with_token("/api/v1/journal").contains("secret-of-camera"));
+
     // Taken back: at once, and the open connection ends.
     let listed = server.api("GET", "/people", b"").1;
     let mei = listed["tokens"].as_array().unwrap().iter().find(|one| one["name"] == "Mei").unwrap().clone();

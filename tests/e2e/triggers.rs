@@ -1,10 +1,13 @@
-//! Buttons: addresses that do one thing, a picture for each, and the state that they show.
+//! Buttons: addresses that do one thing, a picture for each, and the state that they show. And AMCP.
+
+use std::process::Command;
 
 use futures_util::StreamExt;
 use serde_json::{Value, json};
+use tokio::io::{AsyncBufReadExt, AsyncWriteExt};
 use tokio_tungstenite::tungstenite::Message;
 
-use crate::stage::{PATIENCE, Server, TOKEN};
+use crate::stage::{PATIENCE, Server, TOKEN, run};
 
 fn press(server: &Server, path: &str) -> u16 {
     let mark = if path.contains('?') { '&' } else { '?' };
@@ -80,4 +83,45 @@ async fn buttons_take_a_show_through_and_show_where_it_is() {
     assert_eq!(press(&server, "/panic"), 200);
     assert_eq!(press(&server, "/item/explode/cup"), 404);
     pushed(&mut socket, |told| told["onAirCount"] == 0).await;
+}
+
+#[test]
+fn an_outside_casparcg_client_puts_graphics_on_and_off() {
+    let server = Server::with(&["--amcp", "127.0.0.1:0"]);
+    server.product("cup", 8900);
+    let guess = json!({ "template": "hidden-price", "sku": "cup" });
+    assert_eq!(server.api("PUT", "/cards/guess", guess.to_string().as_bytes()).0, 200);
+    let endpoints = std::fs::read_to_string(server.data.0.join("endpoints.json")).unwrap();
+    let endpoints: Value = serde_json::from_str(&endpoints).unwrap();
+    let (host, port) = endpoints["amcp"].as_str().unwrap().rsplit_once(':').unwrap();
+    let api = format!("{}/api/v1", server.http);
+    run(Command::new("node").args(["tests/oracle/amcp.mjs", host, port, &api, TOKEN]));
+}
+
+#[tokio::test]
+async fn amcp_answers_each_line_by_its_number_and_closes_on_one_without_end() {
+    let server = tokio::task::spawn_blocking(|| Server::with(&["--amcp", "127.0.0.1:0"])).await.unwrap();
+    let endpoints = std::fs::read_to_string(server.data.0.join("endpoints.json")).unwrap();
+    let endpoints: Value = serde_json::from_str(&endpoints).unwrap();
+    let stream = tokio::net::TcpStream::connect(endpoints["amcp"].as_str().unwrap()).await.unwrap();
+    let (reader, mut writer) = stream.into_split();
+    let mut lines = tokio::io::BufReader::new(reader).lines();
+    for (line, answers) in [
+        ("VERSION", vec!["201 VERSION OK", concat!("Vitrine ", env!("CARGO_PKG_VERSION"))]),
+        ("REQ 7 CLEAR 1", vec!["RES 7 202 CLEAR OK"]),
+        ("CLEAR 4", vec!["401 CLEAR ERROR"]),
+        ("CG 1-20", vec!["402 CG ERROR"]),
+        ("CG 1-20 UPDATE 1 \"<templateData/>\"", vec!["403 CG ERROR"]),
+        ("MIXER 1-1 FILL 0 0 1 1", vec!["400 ERROR", "MIXER 1-1 FILL 0 0 1 1"]),
+    ] {
+        writer.write_all(format!("{line}\r\n").as_bytes()).await.unwrap();
+        for answer in answers {
+            let told = tokio::time::timeout(PATIENCE, lines.next_line()).await.unwrap().unwrap();
+            assert_eq!(told.as_deref(), Some(answer), "{line}");
+        }
+    }
+    let _ = writer.write_all(&vec![b'x'; 1 << 20]).await; // it may be closed before the end
+    let ended = tokio::time::timeout(PATIENCE, lines.next_line()).await.unwrap();
+    assert!(matches!(ended, Ok(None) | Err(_)), "{ended:?}");
+    tokio::task::spawn_blocking(move || drop(server)).await.unwrap();
 }
