@@ -3,15 +3,17 @@
 //! Taking back is a change like any other: a new revision, by the same rules. Only what the edit changed goes back, and only
 //! if nobody has changed just that since: a price that is taken back leaves the stock as it is now.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 
 use crate::state::{Card, CardEdit, Command, Patch, State, Subject};
 
-/// Edits remembered, of everybody.
-const MOST: usize = 200;
+/// Edits remembered of each: a program that pushes prices must not push out what a producer did.
+const MOST: usize = 50;
+/// People whose edits are remembered; more than may come in.
+const MOST_PEOPLE: usize = 500;
 
 /// Why an edit cannot be taken back.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
@@ -26,17 +28,16 @@ pub enum Error {
 
 #[derive(Debug, Clone)]
 struct Edit {
-    by: String,
     subject: Subject,
     /// Nothing where there was nothing.
     before: Option<Value>,
     after: Option<Value>,
 }
 
-/// The last edits, the newest last.
+/// The last edits of each, the newest last.
 #[derive(Debug, Default)]
 pub(super) struct History {
-    edits: VecDeque<Edit>,
+    edits: BTreeMap<String, VecDeque<Edit>>,
 }
 
 impl History {
@@ -47,9 +48,13 @@ impl History {
         if before == after {
             return;
         }
-        self.edits.push_back(Edit { by: by.to_owned(), subject, before, after });
-        if self.edits.len() > MOST {
-            self.edits.pop_front();
+        if self.edits.len() >= MOST_PEOPLE && !self.edits.contains_key(by) {
+            self.edits.clear(); // names that come and go; whoever edits next is remembered again
+        }
+        let edits = self.edits.entry(by.to_owned()).or_default();
+        edits.push_back(Edit { subject, before, after });
+        if edits.len() > MOST {
+            edits.pop_front();
         }
     }
 
@@ -58,14 +63,14 @@ impl History {
     /// # Errors
     /// [`Error`].
     pub(super) fn undo(&self, by: &str, state: &State) -> Result<Command, Error> {
-        let edit = self.edits.iter().rev().find(|edit| edit.by == by).ok_or(Error::Nothing)?;
+        let edit = self.edits.get(by).and_then(VecDeque::back).ok_or(Error::Nothing)?;
         edit.back(state).ok_or_else(|| Error::ChangedSince(edit.subject.to_string()))
     }
 
     /// It has been taken back.
     pub(super) fn forget(&mut self, by: &str) {
-        if let Some(at) = self.edits.iter().rposition(|edit| edit.by == by) {
-            self.edits.remove(at);
+        if let Some(edits) = self.edits.get_mut(by) {
+            edits.pop_back();
         }
     }
 }
@@ -218,6 +223,17 @@ mod tests {
         let after = now.apply(back, &Moment::nowhere()).unwrap().0;
         let product = after.products.get("cup").unwrap();
         assert_eq!((product.price_minor, product.stock), (2000, Some(3)));
+    }
+
+    #[test]
+    fn a_program_that_pushes_many_prices_leaves_others_their_last_edit() {
+        let mut commands = vec![("a", cup()), ("a", stock(3))];
+        commands.extend((0..300).map(|n| ("shop", price(500 + n))));
+        let (history, now) = history(&commands);
+        let back = history.undo("a", &now).unwrap();
+        let after = now.apply(back, &Moment::nowhere()).unwrap().0;
+        let product = after.products.get("cup").unwrap();
+        assert_eq!((product.price_minor, product.stock), (799, Some(9)));
     }
 
     #[test]
