@@ -216,6 +216,10 @@ async fn add(doors: &Doors, place: Place, template: &str, data: Map<String, Valu
         }
     }
     card["data"] = Value::Object(fields);
+    // What the layer holds gives way, on air or not.
+    let before =
+        json!({ "cardId": card_id, "channel": channel(doors, place.channel)?, "skipAnimation": true });
+    off(doors, before).await?;
     perform::ask(doors, "PutCard", Some(card)).await?;
     Ok(card_id)
 }

@@ -28,6 +28,10 @@ assert.deepEqual(await onAir(), ["amcp-1-20"]);
 assert.equal(await code("cgUpdate", { ...place, cgLayer: 1, data: { role: "Ceramist" } }), 202);
 assert.equal((await state()).cards["amcp-1-20"].data.role, "Ceramist");
 assert.equal(await code("cgUpdate", { ...place, cgLayer: 1, data: { nosuch: "x" } }), 403, "a field that is not there");
+// Another template in the same layer takes its place.
+assert.equal(await code("cgAdd", { ...place, cgLayer: 1, playOnLoad: true, template: "product", data: { sku: "cup" } }), 202);
+assert.equal((await state()).cards["amcp-1-20"].template, "product");
+assert.deepEqual(await onAir(), ["amcp-1-20"]);
 assert.equal(await code("cgStop", { ...place, cgLayer: 1 }), 202);
 assert.deepEqual(await onAir(), []);
 assert.equal(await code("cgRemove", { ...place, cgLayer: 1 }), 202);
