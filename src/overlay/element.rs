@@ -42,6 +42,7 @@ mod imp {
         Arc, Board, MediaTime, Mutex, PoisonError, Pose, Sprite, VideoFilterImpl, VideoFrameExt, animate,
         blend, format_of, glib, gst, gst_base, gst_video,
     };
+    use crate::pipeline::raw;
     use gstreamer_base::prelude::*;
     use gstreamer_video::subclass::prelude::*;
     use std::sync::LazyLock;
@@ -76,17 +77,7 @@ mod imp {
         }
 
         fn pad_templates() -> &'static [gst::PadTemplate] {
-            static TEMPLATES: LazyLock<Vec<gst::PadTemplate>> = LazyLock::new(|| {
-                let formats = [gst_video::VideoFormat::I420, gst_video::VideoFormat::Nv12];
-                let caps = gst_video::VideoCapsBuilder::new().format_list(formats).build();
-                [("src", gst::PadDirection::Src), ("sink", gst::PadDirection::Sink)]
-                    .into_iter()
-                    .map(|(name, direction)| {
-                        gst::PadTemplate::new(name, direction, gst::PadPresence::Always, &caps)
-                            .expect("name, direction and caps are valid")
-                    })
-                    .collect()
-            });
+            static TEMPLATES: LazyLock<Vec<gst::PadTemplate>> = LazyLock::new(raw::pads);
             TEMPLATES.as_ref()
         }
     }

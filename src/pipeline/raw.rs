@@ -1,6 +1,7 @@
 //! Uncoded pictures and sound on their way between stages, with programme times.
 
 use gstreamer as gst;
+use gstreamer_video as gst_video;
 
 use crate::time::MediaTime;
 
@@ -29,4 +30,17 @@ pub trait Sink: Send + Sync {
 
     /// Takes sound. `false` when it cannot take any more, now or ever.
     fn sound(&self, sound: Sound) -> bool;
+}
+
+/// The pads of an element of ours that takes and gives frames: one each way.
+pub fn pads() -> Vec<gst::PadTemplate> {
+    let formats = [gst_video::VideoFormat::I420, gst_video::VideoFormat::Nv12];
+    let caps = gst_video::VideoCapsBuilder::new().format_list(formats).build();
+    [("src", gst::PadDirection::Src), ("sink", gst::PadDirection::Sink)]
+        .into_iter()
+        .map(|(name, direction)| {
+            gst::PadTemplate::new(name, direction, gst::PadPresence::Always, &caps)
+                .expect("name, direction and caps are valid")
+        })
+        .collect()
 }

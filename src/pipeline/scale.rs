@@ -44,6 +44,7 @@ fn resize<P: PixelTrait>(resizer: &mut Resizer, from: &Plane<&[u8]>, to: Plane<&
 }
 
 mod imp {
+    use super::super::raw;
     use super::{Plane, Resizer, U8, U8x2, glib, gst, gst_base, gst_video, resize};
     use gstreamer_video::prelude::*;
     use gstreamer_video::subclass::prelude::*;
@@ -79,17 +80,7 @@ mod imp {
         }
 
         fn pad_templates() -> &'static [gst::PadTemplate] {
-            static TEMPLATES: LazyLock<Vec<gst::PadTemplate>> = LazyLock::new(|| {
-                let formats = [gst_video::VideoFormat::I420, gst_video::VideoFormat::Nv12];
-                let caps = gst_video::VideoCapsBuilder::new().format_list(formats).build();
-                [("src", gst::PadDirection::Src), ("sink", gst::PadDirection::Sink)]
-                    .into_iter()
-                    .map(|(name, direction)| {
-                        gst::PadTemplate::new(name, direction, gst::PadPresence::Always, &caps)
-                            .expect("name, direction and caps are valid")
-                    })
-                    .collect()
-            });
+            static TEMPLATES: LazyLock<Vec<gst::PadTemplate>> = LazyLock::new(raw::pads);
             TEMPLATES.as_ref()
         }
     }
