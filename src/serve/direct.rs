@@ -112,6 +112,11 @@ fn find(slices: &[IoSlice]) -> Option<(usize, Place)> {
 pub struct Connection(TcpStream);
 
 impl Connection {
+    /// What comes first, without taking it.
+    pub(super) async fn peek(&self, first: &mut [u8]) -> Result<usize, Error> {
+        self.0.peek(first).await
+    }
+
     fn poll(
         &self,
         context: &mut Context<'_>,

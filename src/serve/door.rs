@@ -7,6 +7,7 @@
 
 use std::convert::Infallible;
 use std::net::SocketAddr;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -17,22 +18,83 @@ use axum::http::Request;
 use axum::response::Response;
 use axum::serve::Listener;
 use hyper::body::Incoming;
+use hyper::server::conn::http1;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
-use hyper_util::server::conn::auto::Builder;
+use hyper_util::server::conn::auto;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::TcpStream;
+use tokio_rustls::server::TlsStream;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tower::ServiceExt;
 
+use super::direct;
 use super::hls::Hls;
 
 /// A connection on which no request comes for so long is closed.
 const IDLE_LIMIT: Duration = Duration::from_secs(75);
+/// How HTTP/2 begins. Source: RFC 9113, section 3.4.
+const HTTP2: &[u8] = b"PRI * HTTP/2.0";
 
 /// What answers.
 #[derive(Clone)]
 pub struct Door {
     hls: Hls,
     rest: Router,
+}
+
+/// A connection of which can be told whether it is HTTP/1.1: that alone needs a third of the memory of "either".
+pub trait Stream: AsyncRead + AsyncWrite + Unpin + Send + 'static {
+    /// Whether it surely is, once something has come.
+    fn is_http1(&self) -> impl Future<Output = bool> + Send;
+}
+
+impl Stream for direct::Connection {
+    async fn is_http1(&self) -> bool {
+        let mut first = [0; HTTP2.len()];
+        // Nothing that begins as HTTP/2 does is surely HTTP/1.1.
+        self.peek(&mut first).await.is_ok_and(|count| count > 0 && !HTTP2.starts_with(&first[..count]))
+    }
+}
+
+impl Stream for TlsStream<TcpStream> {
+    async fn is_http1(&self) -> bool {
+        self.get_ref().1.alpn_protocol() == Some(b"http/1.1")
+    }
+}
+
+type Answering = Pin<Box<dyn Future<Output = Result<Response, Infallible>> + Send>>;
+
+/// How connections are served.
+struct Builders {
+    http1: http1::Builder,
+    either: auto::Builder<TokioExecutor>,
+}
+
+impl Builders {
+    fn new() -> Self {
+        let mut http1 = http1::Builder::new();
+        http1.timer(TokioTimer::new()).header_read_timeout(IDLE_LIMIT);
+        let mut either = auto::Builder::new(TokioExecutor::new());
+        either.http1().timer(TokioTimer::new()).header_read_timeout(IDLE_LIMIT);
+        // For WebSockets over HTTP/2.
+        either.http2().timer(TokioTimer::new()).enable_connect_protocol();
+        Self { http1, either }
+    }
+}
+
+/// Waits for a connection's end; after `stop`, for the end of the answer that goes on.
+macro_rules! served {
+    ($connection:expr, $stop:expr) => {{
+        let mut connection = $connection;
+        tokio::select! {
+            outcome = connection.as_mut() => outcome.map_err(|error| error.to_string()),
+            () = $stop.cancelled() => {
+                connection.as_mut().graceful_shutdown();
+                connection.await.map_err(|error| error.to_string())
+            }
+        }
+    }};
 }
 
 impl Door {
@@ -42,64 +104,65 @@ impl Door {
     }
 
     /// Serves who comes to `listener`, until `stop`; then what goes on is finished, and no more.
-    pub async fn serve<L: Listener<Addr = SocketAddr>>(
-        self,
-        mut listener: L,
-        stop: CancellationToken,
-        tasks: TaskTracker,
-    ) {
-        let mut builder = Builder::new(TokioExecutor::new());
-        builder.http1().timer(TokioTimer::new()).header_read_timeout(IDLE_LIMIT);
-        // For WebSockets over HTTP/2.
-        builder.http2().timer(TokioTimer::new()).enable_connect_protocol();
-        let (builder, door) = (Arc::new(builder), Arc::new(self));
+    pub async fn serve<L>(self, mut listener: L, stop: CancellationToken, tasks: TaskTracker)
+    where
+        L: Listener<Addr = SocketAddr, Io: Stream>,
+    {
+        let (builders, door) = (Arc::new(Builders::new()), Arc::new(self));
         loop {
             let (stream, peer) = tokio::select! {
                 accepted = listener.accept() => accepted,
                 () = stop.cancelled() => return,
             };
-            let (door, builder, stop) = (door.clone(), builder.clone(), stop.clone());
-            tasks.spawn(async move { door.connection(TokioIo::new(stream), peer, &builder, &stop).await });
+            let (door, builders, stop) = (door.clone(), builders.clone(), stop.clone());
+            tasks.spawn(async move {
+                let first = tokio::time::timeout(IDLE_LIMIT, stream.is_http1());
+                let first = tokio::select! {
+                    first = first => first,
+                    () = stop.cancelled() => return,
+                };
+                if let Ok(is_http1) = first {
+                    door.connection(stream, is_http1, peer, &builders, &stop).await;
+                }
+            });
         }
     }
 
-    async fn connection<I>(
+    /// In boxes of their own, so that each connection takes no more than its protocol needs.
+    fn connection<'a>(
         self: Arc<Self>,
-        stream: TokioIo<I>,
+        stream: impl Stream,
+        is_http1: bool,
         peer: SocketAddr,
-        builder: &Builder<TokioExecutor>,
-        stop: &CancellationToken,
-    ) where
-        I: tokio::io::AsyncRead + tokio::io::AsyncWrite + Unpin + Send + 'static,
-    {
+        builders: &'a Builders,
+        stop: &'a CancellationToken,
+    ) -> Pin<Box<dyn Future<Output = ()> + Send + 'a>> {
         let service = hyper::service::service_fn(move |request| self.clone().answer(request, peer));
-        let mut connection = std::pin::pin!(builder.serve_connection_with_upgrades(stream, service));
-        let outcome = tokio::select! {
-            outcome = connection.as_mut() => outcome,
-            () = stop.cancelled() => {
-                connection.as_mut().graceful_shutdown();
-                connection.await
+        let stream = TokioIo::new(stream);
+        let note = move |outcome: Result<(), String>| {
+            if let Err(error) = outcome {
+                tracing::trace!(%peer, "a connection ended: {error}"); // viewers leave at any time
             }
         };
-        if let Err(error) = outcome {
-            tracing::trace!(%peer, "a connection ended: {error}"); // viewers leave at any time
+        if is_http1 {
+            let connection = Box::pin(builders.http1.serve_connection(stream, service).with_upgrades());
+            Box::pin(async move { note(served!(connection, stop)) })
+        } else {
+            let connection = Box::pin(builders.either.serve_connection_with_upgrades(stream, service));
+            Box::pin(async move { note(served!(connection, stop)) })
         }
     }
 
-    async fn answer(
-        self: Arc<Self>,
-        request: Request<Incoming>,
-        peer: SocketAddr,
-    ) -> Result<Response, Infallible> {
+    /// What is held for a player is as small as it can be: thousands of them wait at a time.
+    fn answer(self: Arc<Self>, request: Request<Incoming>, peer: SocketAddr) -> Answering {
         let request = self.hls.access().read(request);
         if let Some(wanted) = self.hls.wanted(&request, peer.ip()) {
             // Its headers share the connection's buffer: kept while it is held, they would cost another.
             drop(request);
-            return Ok(self.hls.answer(wanted).await);
+            return Box::pin(async move { Ok(self.hls.answer(wanted).await) });
         }
         let mut request = request.map(Body::new);
         request.extensions_mut().insert(ConnectInfo(peer));
-        // In a box, because every connection keeps room for what it may have to wait for.
-        Box::pin(self.rest.clone().oneshot(request)).await
+        Box::pin(self.rest.clone().oneshot(request))
     }
 }
