@@ -5,7 +5,7 @@ set -eu
 
 build="build-essential pkg-config clang libgstreamer1.0-dev libgstreamer-plugins-base1.0-dev libsrt-gnutls-dev"
 run="gstreamer1.0-plugins-base gstreamer1.0-plugins-good gstreamer1.0-plugins-bad gstreamer1.0-plugins-ugly gstreamer1.0-libav gstreamer1.0-x fonts-noto-core fonts-noto-cjk fonts-noto-color-emoji"
-tests="gstreamer1.0-tools ffmpeg zbar-tools python3 srt-tools iproute2 nginx-light libnginx-mod-rtmp gir1.2-gst-rtsp-server-1.0 python3-gi valgrind curl"
+tests="gstreamer1.0-tools ffmpeg zbar-tools python3 python3-venv srt-tools iproute2 nginx-light libnginx-mod-rtmp gir1.2-gst-rtsp-server-1.0 python3-gi valgrind curl"
 
 want="$build"
 [ "$1" = build ] || want="$want $run"
@@ -70,6 +70,11 @@ fi
 if [ "$1" = test ] && [ ! tests/oracle/node_modules/.package-lock.json -nt tests/oracle/package-lock.json ]; then
   echo "Installing an outside playlist parser and an outside client with npm into tests/oracle"
   (cd tests/oracle && npm ci --no-audit --no-fund --silent)
+fi
+if [ "$1" = test ] && [ ! tests/oracle/venv/installed -nt tests/oracle/requirements.txt ]; then
+  echo "Installing an outside tester of our API with pip into tests/oracle/venv"
+  python3 -m venv tests/oracle/venv && tests/oracle/venv/bin/pip install -q --disable-pip-version-check -r tests/oracle/requirements.txt
+  touch tests/oracle/venv/installed
 fi
 if [ "${2:-}" = players ] && [ ! -e tests/players/node_modules/.package-lock.json ]; then
   echo "Installing a player with npm into tests/players"

@@ -28,7 +28,7 @@ lint:
 
 bench:
 	sh ./.install.sh test
-	$(CARGO) build --release --locked --bin vitrine --example blend --example connect --example ladder --example viewers
+	$(CARGO) build --release --locked --bin vitrine --example blend --example connect --example crowd --example ladder --example viewers
 	python3 tests/bench/bench.py $(ARGS)
 	python3 tests/bench/serve.py
 

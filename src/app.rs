@@ -29,8 +29,9 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::config::Config;
+use crate::control::catalogue::fetching::Fetching;
 use crate::control::people::{People, Who};
-use crate::control::{self, Doors, Shelf, import};
+use crate::control::{self, Doors, Shelf, catalogue};
 use crate::director::{self, DirectorHandle};
 use crate::overlay::fonts::Fonts;
 use crate::overlay::raster::Raster;
@@ -40,7 +41,7 @@ use crate::serve::direct;
 use crate::serve::door::Door;
 use crate::serve::files::Files;
 use crate::serve::hls::{Hls, Offer};
-use crate::state::Moment;
+use crate::state::{Guards, Moment, Ratio};
 use crate::store::people::People as PeopleStore;
 use crate::store::pictures::Pictures;
 use crate::store::{Sqlite, Store};
@@ -350,6 +351,9 @@ fn start_director(config: &Config, studio: &Studio) -> Result<(DirectorHandle, C
         channels: names,
         templates: studio.library().templates(),
         longest_airing_ms: (minutes > 0).then_some(minutes * 60_000),
+        guards: Guards {
+            largest_drop: Ratio::try_from(config.catalogue.largest_price_drop).unwrap_or(Ratio::ONE),
+        },
     };
     let director = director::start(Box::new(store), rules, Box::new(moment))?;
     Ok((director, clocks, runs))
@@ -382,6 +386,10 @@ fn doors(
         pace: Arc::default(),
         shelf: watch::Sender::new(Shelf::default()).subscribe(),
         picture_hosts: config.pictures.allow.clone().into(),
+        written: control::socket::Written::default(),
+        fetching: Fetching::default(),
+        hooks: control::catalogue::hooks::Hooks::new(config.hooks.clone()),
+        questions: control::questions::Questions::default(),
         pictures: pictures.clone(),
         people,
         who: Who::owner(),
@@ -410,18 +418,20 @@ fn announcer(channels: &[Channel]) -> control::Announcer {
 }
 
 async fn import_products(doors: Doors) {
-    if !import::is_there(&doors.import_dir) {
+    if !catalogue::is_there(&doors.import_dir) {
         return;
     }
+    let import = catalogue::Import { only_new: true, leave_out: true, ..catalogue::Import::default() };
     let imported = tokio::select! {
         () = doors.stop.cancelled() => return,
-        imported = import::run(&doors, import::Take::New) => imported,
+        imported = catalogue::run(&doors, import, true) => imported,
     };
     match imported {
         Ok(report) => {
-            tracing::info!("{} products imported", report.taken);
+            tracing::info!("{} products imported", report.added);
             for problem in report.problems {
-                tracing::warn!("import: {problem}");
+                let field = problem.field.unwrap_or_default();
+                tracing::warn!("import: row {} ({}): {field}: {}", problem.row, problem.sku, problem.reason);
             }
         }
         Err(error) => tracing::warn!("import: {error}"),

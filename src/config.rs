@@ -3,6 +3,7 @@
 //! back silently.
 
 mod archive;
+mod catalogue;
 mod channel;
 mod https;
 mod ladder;
@@ -18,6 +19,7 @@ use clap::Args;
 use serde::Deserialize;
 
 pub use archive::Archive;
+pub use catalogue::{Catalogue, Hook, HookKind};
 use channel::ChannelFile;
 pub use channel::{Channel, DEFAULT_SOURCE_RANK, ENCODERS, Mode, PRESETS};
 pub use https::Acme;
@@ -123,6 +125,8 @@ struct File {
     viewers: Viewers,
     ingest: Ingest,
     overlay: OverlayFile,
+    catalogue: Catalogue,
+    hooks: BTreeMap<String, Hook>,
     pictures: Pictures,
     channels: BTreeMap<String, ChannelFile>,
 }
@@ -251,6 +255,10 @@ pub struct Config {
     pub ingest: Ingest,
     /// Cards on the picture.
     pub overlay: Overlay,
+    /// Rules for products.
+    pub catalogue: Catalogue,
+    /// Shops that tell of changes, by name.
+    pub hooks: BTreeMap<String, Hook>,
     /// Where pictures may come from.
     pub pictures: Pictures,
     /// The channels, `main` among them.
@@ -305,6 +313,8 @@ impl Config {
             viewers: file.viewers,
             ingest: file.ingest,
             channels: channels.collect::<Result<_, _>>()?,
+            catalogue: file.catalogue,
+            hooks: file.hooks,
             pictures: file.pictures,
             overlay,
             admin_token: flags.admin_token,
@@ -317,6 +327,8 @@ impl Config {
     fn check(&self) -> Result<(), Error> {
         let value = |key: &str, value: String, reason| Err(Error::Value { key: key.into(), value, reason });
         self.viewers.check()?;
+        self.catalogue.check()?;
+        self.hooks.iter().try_for_each(|(name, hook)| hook.check(name))?;
         self.acme.as_ref().map_or(Ok(()), Acme::check)?;
         if !(1.0..=10.0).contains(&self.hls.segment_s) {
             return value("hls.segment_s", self.hls.segment_s.to_string(), "1 to 10 seconds");

@@ -1,6 +1,7 @@
 //! What operators and programs ask for: obs-websocket's envelope on `/ws`, the same verbs as REST under
 //! `/api/v1`. Both doors turn a request into the same [`message::Action`] and give the same errors.
 //!
+//! - `api`: the table of REST's addresses; `openapi`: its description
 //! - [`announce`]: a producer's own metadata for players
 //! - [`links`]: addresses for viewers
 //! - `rundowns`: the order of a show, over REST
@@ -9,26 +10,32 @@
 //! - [`shows`]: what was on air before
 //! - [`message`]: requests by name, in one place (pure)
 //! - [`error`]: one table from errors to codes
+//! - [`questions`]: changes from shops that somebody should look at
+//! - `ograf`: EBU's graphics API
 //! - [`monitor`]: the picture on air
 //! - [`perform`]: asks the director
 //! - [`people`]: who comes in, and as what
 //! - [`socket`], [`http`]: the doors
 //! - [`metrics`]: for Prometheus
-//! - [`import`]: products from the data directory; `fetch`: their pictures from the web
+//! - [`catalogue`]: products from files; `fetch`: their pictures from the web
 
 pub mod amcp;
 pub mod announce;
+mod api;
+pub mod catalogue;
 pub mod error;
 mod fetch;
 pub mod http;
-pub mod import;
 pub mod links;
 pub mod message;
 pub mod metrics;
 pub mod monitor;
+mod ograf;
+mod openapi;
 pub mod people;
 pub mod perform;
 mod push;
+pub mod questions;
 mod rundowns;
 pub mod shows;
 pub mod socket;
@@ -41,8 +48,12 @@ use std::sync::Arc;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
+use self::catalogue::fetching::Fetching;
+use self::catalogue::hooks::Hooks;
 use self::error::{Error, Kind};
 use self::people::{People, Who};
+use self::questions::Questions;
+use self::socket::Written;
 use crate::director::DirectorHandle;
 use crate::media::ChannelStatus;
 use crate::state::{Card, Role};
@@ -127,6 +138,14 @@ pub struct Doors {
     pub shelf: watch::Receiver<Shelf>,
     /// Hosts that pictures may be fetched from.
     pub picture_hosts: Arc<[String]>,
+    /// Events as they go out.
+    pub written: Written,
+    /// Fetches pictures of imported products.
+    pub fetching: Fetching,
+    /// Shops that tell of changes.
+    pub hooks: Hooks,
+    /// Changes that wait for somebody.
+    pub questions: Questions,
     /// Keeps pictures.
     pub pictures: Pictures,
     /// Who may come in.

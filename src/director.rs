@@ -12,7 +12,7 @@ use std::sync::Arc;
 use tokio::sync::{broadcast, mpsc, oneshot, watch};
 
 use self::history::History;
-use crate::state::{self, Change, Command, Moment, Role, State, Subject, Templates};
+use crate::state::{self, Change, Command, Doubt, Guards, Moment, Role, State, Subject, Templates};
 use crate::store::{self, AiringRecord, Store};
 
 /// Commands waiting; when it is full, `apply` waits, so an operator feels the pressure rather than
@@ -47,6 +47,9 @@ pub enum Error {
     /// To take it back is more than whoever asks may do.
     #[error("to take this back needs the role {}", .0.name())]
     Forbidden(Role),
+    /// Somebody should look at it again.
+    #[error("confirmed: it is needed, because {}", in_words(.0))]
+    Doubtful(Vec<Doubt>),
     /// An idempotency key came with another command before.
     #[error("idempotencyKey: it was used for another command")]
     KeyReused,
@@ -56,6 +59,19 @@ pub enum Error {
     /// The server is stopping.
     #[error("the server is stopping")]
     Stopped,
+}
+
+fn in_words(doubts: &[Doubt]) -> String {
+    let first: Vec<String> = doubts
+        .iter()
+        .take(3)
+        .map(|doubt| format!("{} {}: {}", doubt.sku, doubt.field, doubt.reason))
+        .collect();
+    let more = match doubts.len().saturating_sub(3) {
+        0 => String::new(),
+        count => format!(", and {count} more"),
+    };
+    format!("{}{more}", first.join("; "))
 }
 
 /// A command and its conditions.
@@ -70,13 +86,15 @@ pub struct Order {
     pub idempotency_key: Option<String>,
     /// Show it at once, without animation.
     pub is_cut: bool,
+    /// Do it although it looks like a mistake.
+    pub is_confirmed: bool,
     /// Who can take it back; nobody when the server itself does it.
     pub by: Option<String>,
 }
 
 impl From<Command> for Order {
     fn from(command: Command) -> Self {
-        Self { command, if_rev: None, idempotency_key: None, is_cut: false, by: None }
+        Self { command, if_rev: None, idempotency_key: None, is_cut: false, is_confirmed: true, by: None }
     }
 }
 
@@ -182,6 +200,8 @@ pub struct Rules {
     pub templates: Templates,
     /// After how many milliseconds a card with a price goes out whatever it says.
     pub longest_airing_ms: Option<u64>,
+    /// Which prices are looked at twice.
+    pub guards: Guards,
 }
 
 struct Director {
@@ -235,12 +255,14 @@ pub fn start(
 ) -> Result<DirectorHandle, store::Error> {
     let mut state = store.load()?;
     // A channel taken out of the configuration takes its airings along.
-    let Rules { channels, templates, longest_airing_ms } = rules;
+    let Rules { channels, templates, longest_airing_ms, guards } = rules;
     state.airings.retain(|airing| channels.contains(&airing.channel));
     state.stream_keys.retain(|_, key| channels.contains(&key.channel));
     state.sources.retain(|channel, _| channels.contains(channel));
     state.cues.retain(|channel, _| channels.contains(channel));
-    (state.channels, state.templates, state.longest_airing_ms) = (channels, templates, longest_airing_ms);
+    state.practice.retain(|channel| channels.contains(channel));
+    (state.channels, state.templates) = (channels, templates);
+    (state.longest_airing_ms, state.guards) = (longest_airing_ms, guards);
     let state = Arc::new(state);
     let touched = Touched { others: state.rev, by_subject: HashMap::new() };
     let (requests, mut inbox) = mpsc::channel(COMMANDS);
@@ -320,6 +342,10 @@ impl Director {
         }
         let moment = Moment { is_cut: order.is_cut, ..(self.moment)() };
         let (next, changes) = self.state.apply(order.command.clone(), &moment)?;
+        let doubts = if order.is_confirmed { Vec::new() } else { self.state.doubts(&order.command) };
+        if !doubts.is_empty() {
+            return Err(Error::Doubtful(doubts));
+        }
         let rev = next.rev;
         if !changes.is_empty() {
             self.store.save(&next, &changes)?;

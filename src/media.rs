@@ -208,6 +208,8 @@ pub struct ChannelStatus {
     pub drawn_rev: u64,
     /// Programme time, in milliseconds, of the first frame that shows it.
     pub drawn_ms: u64,
+    /// How far each card in the picture is.
+    pub cards: Vec<CardPhase>,
     /// What is wrong with cards on air.
     pub card_problems: Vec<CardProblem>,
     /// Whether the QR codes on air can be read from what viewers get.
@@ -249,6 +251,67 @@ pub struct PushStatus {
     pub kbps: u32,
     /// Pictures that it did not take in time, in this connection.
     pub skipped_frames: u64,
+}
+
+/// When a card comes and goes, in programme time.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Turn {
+    /// Which time of it on air.
+    pub airing_id: String,
+    /// Which card.
+    pub card_id: String,
+    /// From when on it rests in its place.
+    pub there: MediaTime,
+    /// When it begins to go, if that is known.
+    pub leaves: Option<MediaTime>,
+    /// From when on it is not in the picture any more.
+    pub gone: Option<MediaTime>,
+}
+
+/// How far a card is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Phase {
+    /// It waits for its place, or is on its way there.
+    Coming,
+    /// It rests in its place.
+    OnAir,
+    /// It is on its way out.
+    Going,
+}
+
+/// A card that is on air, or about to be, or just was.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct CardPhase {
+    /// Which time of it on air.
+    pub airing_id: String,
+    /// Which card.
+    pub card_id: String,
+    /// How far.
+    pub phase: Phase,
+}
+
+impl Turn {
+    /// How far it is in the frame at `now`; nothing when it is not in the picture any more.
+    pub fn phase(&self, now: MediaTime) -> Option<Phase> {
+        if self.gone.is_some_and(|gone| gone <= now) {
+            return None;
+        }
+        Some(if self.leaves.is_some_and(|leaves| leaves <= now) {
+            Phase::Going
+        } else if now < self.there {
+            Phase::Coming
+        } else {
+            Phase::OnAir
+        })
+    }
+
+    /// When that is another after `now`.
+    pub fn next(&self, now: MediaTime) -> Option<MediaTime> {
+        let times = [Some(self.there), self.leaves, self.gone];
+        times.into_iter().flatten().filter(|time| *time > now).min()
+    }
 }
 
 /// Something that a producer should know of a card.

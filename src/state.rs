@@ -8,6 +8,7 @@
 mod apply;
 mod card;
 mod command;
+mod guard;
 pub mod money;
 mod product;
 mod publishing;
@@ -17,12 +18,13 @@ mod subject;
 pub mod template;
 
 use std::borrow::Cow;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Serialize;
 
 pub use card::{Airing, Card, Easing, Ending, Position, Ratio, Slot, Transition, Transitions};
 pub use command::{CardEdit, Change, Command, Moment, Patch};
+pub use guard::{Doubt, Guards};
 pub use money::Money;
 pub use product::Product;
 pub use publishing::{Source, StreamKey, shown_url};
@@ -98,6 +100,8 @@ pub struct State {
     pub rundowns: Map<Rundown>,
     /// Where channels stand in rundowns, by channel.
     pub cues: BTreeMap<String, Cue>,
+    /// Channels that practise: what is put on air there reaches no viewer.
+    pub practice: BTreeSet<String>,
     /// The channels that exist.
     #[serde(skip)]
     pub channels: Vec<String>,
@@ -108,4 +112,7 @@ pub struct State {
     /// price on air. Nothing means never.
     #[serde(skip)]
     pub longest_airing_ms: Option<u64>,
+    /// Which prices are looked at twice.
+    #[serde(skip)]
+    pub guards: Guards,
 }

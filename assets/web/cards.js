@@ -1,6 +1,7 @@
 // The form for a card: which template, which products, where it rests, and the template's own fields, made from
 // its schema. The picture beside it is drawn by the server as the card would go on air, with what platforms cover.
 import { $, element } from "./dom.js";
+import { t } from "./i18n.js";
 
 const SLOTS = ["lower-left", "lower", "lower-right", "left", "center", "right", "upper-left", "upper", "upper-right", "band", "free"];
 
@@ -18,13 +19,13 @@ function input(name, field, value) {
     return { made, read: () => made.checked };
   }
   if (field.type === "array") {
-    const made = element("textarea", { ...common, rows: 4, value: (start ?? []).join("\n"), placeholder: "One a line" });
+    const made = element("textarea", { ...common, rows: 4, value: (start ?? []).join("\n"), placeholder: t("One a line") });
     const lines = () => made.value.split("\n").map((line) => line.trim()).filter(Boolean);
     return { made, read: () => (lines().length ? lines() : undefined) };
   }
   if (field.gddType === "duration-ms") {
     const made = element("input", { ...common, type: "number", min: 0, max: 86400, step: 1, value: start === undefined ? "" : start / 1000 });
-    return { made, unit: "seconds", read: () => (made.value === "" ? undefined : Math.round(Number(made.value) * 1000)) };
+    return { made, unit: t("seconds"), read: () => (made.value === "" ? undefined : Math.round(Number(made.value) * 1000)) };
   }
   if (field.type === "integer" || field.type === "number") {
     const step = field.type === "integer" ? 1 : "any";
@@ -55,7 +56,7 @@ export function openCard({ card, isOn, state, channel, request, draw, send }) {
   let inputs = {}, timer;
   form.reset();
   $("card-error").textContent = "";
-  $("card-title").textContent = card ? `Card ${card.id}` : "New card";
+  $("card-title").textContent = card ? t("Card {card}", { card: card.id }) : t("New card");
   field.id.value = card?.id ?? "";
   field.id.readOnly = Boolean(card);
   $("card-remove").hidden = !card;
@@ -66,7 +67,7 @@ export function openCard({ card, isOn, state, channel, request, draw, send }) {
   const products = Object.values(state.products);
   const shown = card?.sku ? [card.sku] : card?.skus ?? [];
   field.products.replaceChildren(...products.map((one) => new Option(one.title, one.sku, false, shown.includes(one.sku))));
-  field.slot.replaceChildren(...SLOTS.map((slot) => new Option(slot.replace("-", " "), slot)));
+  field.slot.replaceChildren(...SLOTS.map((slot) => new Option(t(slot.replace("-", " ")), slot)));
 
   function build() {
     const chosen = template();
@@ -74,10 +75,10 @@ export function openCard({ card, isOn, state, channel, request, draw, send }) {
     $("card-products").hidden = most === 0;
     field.products.multiple = most > 1;
     field.products.size = most > 1 ? Math.min(8, products.length) : 0;
-    $("card-products-label").textContent = most > 1 ? `Products (up to ${most})` : "Product";
+    $("card-products-label").textContent = most > 1 ? t("Products (up to {most})", { most }) : t("Product");
     field.slot.value = card?.template === chosen.id && card.slot ? card.slot : chosen.slot;
     field.outS.value = card?.outMs === undefined ? "" : card.outMs / 1000;
-    field.outS.placeholder = chosen.outMs ? chosen.outMs / 1000 : "stays";
+    field.outS.placeholder = chosen.outMs ? chosen.outMs / 1000 : t("stays");
     field.x.value = (card?.position?.x ?? 0.5) * 100;
     field.y.value = (card?.position?.y ?? 0.5) * 100;
     inputs = {};
@@ -136,7 +137,7 @@ export function openCard({ card, isOn, state, channel, request, draw, send }) {
     attempt(async () => {
       for (const one of Object.values(inputs)) if (one.upload) await one.upload(send);
       const made = read();
-      if (!card && state.cards[made.id]) throw new Error(`There is a card ${made.id} already`);
+      if (!card && state.cards[made.id]) throw new Error(t("There is a card {card} already", { card: made.id }));
       if (!isOn) return request("PutCard", { ...made, ifRev: card ? rev : undefined });
       // On air it changes in place; what is no longer filled in is emptied.
       const gone = Object.keys(card.data ?? {}).filter((name) => !(name in made.data));

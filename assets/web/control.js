@@ -4,13 +4,15 @@ import { $, element } from "./dom.js";
 import { Connection } from "./connection.js";
 import { play } from "./player.js";
 import { openCard } from "./cards.js";
-import { openEditor } from "./editor.js";
+import { joinCatalogue } from "./catalogue.js";
+import { fromMinor, openEditor } from "./editor.js";
 import { watchProgramme } from "./monitor.js";
 import { joinRundown } from "./rundown.js";
 import { joinShows } from "./shows.js";
 import { emptyState, reduce, titleOf as nameOf } from "./state.js";
 import { drawPresence, isSignedIn, joinPeople, may, signIn } from "./people.js";
 import { drawKeys, drawPublishers, joinForms } from "./publishers.js";
+import { t } from "./i18n.js";
 
 const state = emptyState();
 let connection, channel, monitor, player, digits = {}, clockOffsetMs = 0, isConnected = false;
@@ -27,7 +29,7 @@ function start() {
       if (!isFinal) return;
       $("room").hidden = true;
       $("login").hidden = false;
-      $("login-error").textContent = "You are signed out.";
+      $("login-error").textContent = t("You are signed out.");
     },
   });
 }
@@ -51,7 +53,7 @@ const can = (role) => isConnected && may(state.you?.role ?? "viewer", role);
 
 function setConnected(is) {
   isConnected = is;
-  $("connection").textContent = is ? "Connected" : "Not connected: trying again…";
+  $("connection").textContent = t(is ? "Connected" : "Not connected: trying again…");
   $("connection").className = is ? "pill well" : "pill bad";
   for (const button of document.querySelectorAll("#room button")) button.disabled = !is || !can(button.dataset.needs ?? "viewer");
   for (const part of document.querySelectorAll("[data-only]")) part.hidden = !may(state.you?.role, part.dataset.only);
@@ -70,11 +72,13 @@ function receive(name, data) {
       drawPresence(state.you, state.present);
       fetch("/api/v1/currencies").then((response) => response.json()).then((table) => { digits = table; });
       break;
-    case "ProductChanged": forget(data.product.sku); break;
-    case "CardChanged": previews.delete(data.card.id); break;
+    case "ProductChanged": forgetProduct(data.product.sku); break;
+    case "CardChanged": forget(data.card.id); break;
     case "TemplatesChanged": previews.clear(); break;
     case "PresenceChanged": drawPresence(state.you, state.present); return;
-    case "ChannelStatusChanged": drawStatus(); return;
+    case "ImportChanged": catalogue.draw(); return;
+    case "QuestionsChanged": drawQuestions(); return;
+    case "ChannelStatusChanged": drawStatus(); drawOnAir(); return;
   }
   draw();
 }
@@ -89,7 +93,7 @@ async function signature(name) {
 function openMonitor() {
   monitor?.end();
   monitor = watchProgramme($("monitor"), channel, (isOn) => {
-    $("monitor-state").textContent = isOn ? "" : "No picture: trying again…";
+    $("monitor-state").textContent = isOn ? "" : t("No picture: trying again…");
     $("monitor-state").hidden = isOn;
     if (isOn) rundown.behind($("monitor").src);
   });
@@ -145,17 +149,22 @@ $("channel").addEventListener("change", () => {
 // Card pictures, drawn by the server exactly as they go on air; kept until the card or its product changes.
 const previews = new Map();
 
-function forget(sku) {
-  for (const card of Object.values(state.cards)) if (card.sku === sku) previews.delete(card.id);
+function forget(id) {
+  for (const view of ["", "overlay "]) previews.delete(view + id);
 }
 
-async function preview(card, image) {
-  if (!previews.has(card.id)) previews.set(card.id, fetchPreview(card.id));
-  try { image.src = await previews.get(card.id); } catch { image.alt = `${card.id} cannot be drawn`; }
+function forgetProduct(sku) {
+  for (const card of Object.values(state.cards)) if (card.sku === sku || card.skus?.includes(sku)) forget(card.id);
 }
 
-async function fetchPreview(id) {
-  const url = `/api/v1/cards/${encodeURIComponent(id)}/preview.png?channel=${encodeURIComponent(channel)}`;
+async function preview(card, image, view = "card") {
+  const key = view === "card" ? card.id : `${view} ${card.id}`;
+  if (!previews.has(key)) previews.set(key, fetchPreview(card.id, view));
+  try { image.src = await previews.get(key); } catch { image.alt = t("{card} cannot be drawn", { card: card.id }); }
+}
+
+async function fetchPreview(id, view) {
+  const url = `/api/v1/cards/${encodeURIComponent(id)}/preview.png?view=${view}&channel=${encodeURIComponent(channel)}`;
   const response = await fetch(url);
   if (!response.ok) throw new Error(response.statusText);
   return URL.createObjectURL(await response.blob());
@@ -169,27 +178,27 @@ function cardItem(card) {
   const image = element("img", { alt: titleOf(card), width: 672, height: 184 });
   preview(card, image);
   const take = element("button", {
-    type: "button", className: "take", textContent: isOn ? "Take off air" : "Put on air", disabled: !can(isOn ? "assistant" : "producer"),
+    type: "button", className: "take", textContent: t(isOn ? "Take off air" : "Put on air"), disabled: !can(isOn ? "assistant" : "producer"),
     onclick: () => ask(isOn ? "HideCard" : "ShowCard", { cardId: card.id, channel }),
   });
   take.dataset.card = card.id;
   take.setAttribute("aria-pressed", isOn);
   const edit = element("button", {
-    type: "button", textContent: "Edit", disabled: !can(isOn ? "producer" : "assistant"), hidden: !card.sku,
+    type: "button", textContent: t("Edit"), disabled: !can(isOn ? "producer" : "assistant"), hidden: !card.sku,
     onclick: () => openEditor({ card, product: state.products[card.sku], isOn, state, digits, request, upload }),
   });
   const design = element("button", {
-    type: "button", textContent: "Card…", disabled: !can(isOn ? "producer" : "assistant"),
+    type: "button", textContent: t("Card…"), disabled: !can(isOn ? "producer" : "assistant"),
     onclick: () => openCard({ card, isOn, state, channel, request, draw: drawDraft, send }),
   });
   const steps = state.templates.find((template) => template.id === card.template)?.steps ?? 1;
   const airing = onAir().find((one) => one.cardId === card.id);
   const next = element("button", {
-    type: "button", textContent: "Next step", disabled: !can("producer") || !airing || airing.step >= steps, hidden: steps < 2,
+    type: "button", textContent: t("Next step"), disabled: !can("producer") || !airing || airing.step >= steps, hidden: steps < 2,
     onclick: () => ask("NextStep", { cardId: card.id, channel }),
   });
   const toRundown = element("button", {
-    type: "button", textContent: "To rundown", disabled: !can("assistant"), hidden: !rundown.isOpen(), onclick: () => rundown.add(card.id),
+    type: "button", textContent: t("To rundown"), disabled: !can("assistant"), hidden: !rundown.isOpen(), onclick: () => rundown.add(card.id),
   });
   const item = element("li", { className: isOn ? "is-on" : "" },
     image, element("div", { className: "name", textContent: titleOf(card) }),
@@ -205,24 +214,60 @@ function draw() {
   $("empty").hidden = cards.length > 0;
   if (focused) $("cards").querySelector(`button[data-card="${CSS.escape(focused)}"]`)?.focus();
   drawOnAir();
+  drawPractice();
   drawStatus();
+  drawQuestions();
   rundown.draw();
+  catalogue.draw();
   $("faults").hidden = !state.faults.length;
-  $("faults").replaceChildren(...state.faults.map((fault) => element("li", { textContent: `Template ${fault}` })));
+  $("faults").replaceChildren(...state.faults.map((fault) => element("li", { textContent: t("Template {fault}", { fault }) })));
   drawKeys(state.streamKeys, channel, ask, can("owner"));
+}
+
+const PHASES = { coming: "COMING ON", onAir: "ON AIR", going: "GOING OFF", practice: "PRACTICE" };
+function markPhase(item, phase) {
+  item.dataset.phase = phase;
+  item.prepend(element("span", { className: "phase", textContent: t(PHASES[phase]) }));
+}
+
+const isPractice = () => state.practice.includes(channel);
+
+/** The cards of a practice, over the picture that viewers see without them. */
+function drawPractice() {
+  const is = isPractice();
+  $("practice").setAttribute("aria-pressed", is);
+  $("practice").textContent = t(is ? "End the practice" : "Practise: nothing reaches viewers");
+  $("practice-note").hidden = !is;
+  const wanted = is ? onAir().map((airing) => state.cards[airing.cardId]).filter(Boolean) : [];
+  const shown = wanted.map((card) => {
+    const image = element("img", { alt: t("{card}, in practice", { card: titleOf(card) }) });
+    preview(card, image, "overlay");
+    return image;
+  });
+  $("practice-cards").replaceChildren(...shown);
 }
 
 function drawOnAir() {
   const airings = onAir();
-  $("tally").textContent = !isConnected ? "On air: unknown" : airings.length ? `ON AIR: ${airings.length}` : "Nothing on air";
-  $("tally").classList.toggle("is-on", isConnected && airings.length > 0);
+  const status = state.channels.find((c) => c.id === channel);
+  const phase = (airing) => (isPractice() ? "practice" : status?.cards.find((one) => one.airingId === airing.id)?.phase ?? "coming");
+  const count = `${t(isPractice() ? "PRACTICE" : "ON AIR")}: ${airings.length}`;
+  $("tally").textContent = !isConnected ? t("On air: unknown") : airings.length || isPractice() ? count : t("Nothing on air");
+  $("tally").classList.toggle("is-on", isConnected && airings.length > 0 && !isPractice());
+  $("tally").classList.toggle("is-practice", isConnected && isPractice());
   $("on-air").replaceChildren(...airings.map((airing) => {
     const card = state.cards[airing.cardId];
     const seconds = Math.max(0, Math.round((Date.now() + clockOffsetMs - airing.since) / 1000));
     const since = `${Math.floor(seconds / 60)}:${String(seconds % 60).padStart(2, "0")}`;
-    return element("li", {}, `${card ? titleOf(card) : airing.cardId} · ${airing.slot} · since ${since}`);
+    const item = element("li", {}, `${card ? titleOf(card) : airing.cardId} · ${t(airing.slot.replace("-", " "))} · ${t("since {time}", { time: since })}`);
+    markPhase(item, phase(airing));
+    return item;
   }));
-  if (!airings.length) $("on-air").replaceChildren();
+  for (const { cardId } of status?.cards.filter((one) => one.phase === "going" && !airings.some((airing) => airing.id === one.airingId)) ?? []) {
+    const item = element("li", {}, state.cards[cardId] ? titleOf(state.cards[cardId]) : cardId);
+    markPhase(item, "going");
+    $("on-air").append(item);
+  }
 }
 
 const SHOWING = { startingSoon: "slate “Starting soon”", live: "live picture", held: "last picture, held", backSoon: "slate “We’ll be right back”" };
@@ -240,14 +285,14 @@ const noteSkips = (() => {
 function drawStatus() {
   const status = state.channels.find((c) => c.id === channel);
   if (!status) return;
-  const shown = `Viewers see: ${SHOWING[status.showing]}.`;
-  $("publisher").textContent = status.publishers.length ? shown : `Nobody publishes. ${shown}`;
-  const late = status.behindMs > 500 && `The programme is ${status.behindMs} ms late: this machine is too slow.`;
-  const skipped = noteSkips(status) && "This machine does not keep up: pictures are left out for viewers. Use fewer rungs or a smaller canvas.";
-  const last = status.publisher.lastEnd && `Last publisher: ${status.publisher.lastEnd}`;
-  const storage = status.storageProblem && `${status.storageProblem}. Viewers cannot go back far.`;
+  const shown = t("Viewers see: {what}.", { what: t(SHOWING[status.showing]) });
+  $("publisher").textContent = status.publishers.length ? shown : `${t("Nobody publishes.")} ${shown}`;
+  const late = status.behindMs > 500 && t("The programme is {ms} ms late: this machine is too slow.", { ms: status.behindMs });
+  const skipped = noteSkips(status) && t("This machine does not keep up: pictures are left out for viewers. Use fewer rungs or a smaller canvas.");
+  const last = status.publisher.lastEnd && t("Last publisher: {end}", { end: status.publisher.lastEnd });
+  const storage = status.storageProblem && t("{problem}. Viewers cannot go back far.", { problem: status.storageProblem });
   $("publisher-detail").textContent = last || "";
-  const lowered = status.loweredPreset && `The largest picture is coded with preset ${status.loweredPreset}, because this machine did not keep up.`;
+  const lowered = status.loweredPreset && t("The largest picture is coded with preset {preset}, because this machine did not keep up.", { preset: status.loweredPreset });
   const clean = status.cleanProblem && `${status.cleanProblem}.`;
   const alarms = [late, skipped, lowered, storage, clean].filter(Boolean).join(" ");
   if ($("alarms").textContent !== alarms) $("alarms").textContent = alarms;
@@ -256,11 +301,23 @@ function drawStatus() {
   const name = (id) => (state.cards[id] ? titleOf(state.cards[id]) : id);
   const notes = status.cardProblems.map((one) => element("li", { className: "bad", textContent: `${name(one.cardId)}: ${one.text}` }));
   for (const { cardId, heights } of status.codes) {
-    const said = heights.map(({ height, isScannable }) => `${height}p: ${isScannable ? "yes" : "no"}`).join(", ");
+    const said = heights.map(({ height, isScannable }) => `${height}p: ${t(isScannable ? "yes" : "no")}`).join(", ");
     const isBad = heights.some((one) => !one.isScannable);
-    notes.push(element("li", { className: isBad ? "bad" : "", textContent: `${name(cardId)}: QR scannable at ${said}` }));
+    notes.push(element("li", { className: isBad ? "bad" : "", textContent: t("{card}: QR scannable at {heights}", { card: name(cardId), heights: said }) }));
   }
   $("card-notes").replaceChildren(...notes);
+}
+
+/** What shops told by themselves and nobody has looked at. */
+function drawQuestions() {
+  const answer = (one, isTaken) => element("button", {
+    type: "button", textContent: t(isTaken ? "Take it" : "Leave it"), disabled: !can("producer"),
+    onclick: () => ask("AnswerQuestion", { questionId: one.id, isTaken }),
+  });
+  $("questions").hidden = !state.questions.length;
+  $("questions").replaceChildren(...state.questions.map((one) => element("li", {},
+    element("span", { textContent: `${one.from}, ${state.products[one.sku]?.title ?? one.sku}: ${one.doubts.map((doubt) => doubt.reason).join("; ")}` }),
+    answer(one, true), answer(one, false))));
 }
 
 function say(text) {
@@ -268,13 +325,20 @@ function say(text) {
   $("error").hidden = !text;
 }
 
-/** Asks. Where somebody else was quicker, says so and asks whether to go on. */
+/** What can be done all the same: what is asked first, and what is sent then. */
+const DOUBTS = {
+  ifRev: () => [t("Somebody else has changed this meanwhile. Overwrite what they did?"), { ifRev: undefined }],
+  confirmed: (text) => [`${text.replace(/^confirmed: it is needed, because /, "")}.\n\n${t("Is that right?")}`, { confirmed: true }],
+};
+
+/** Asks. Where somebody else was quicker, or a price looks wrong, says so and asks whether to go on. */
 async function request(name, data) {
   try {
     return await connection.request(name, data);
   } catch (error) {
-    if (error.field !== "ifRev" || !confirm("Somebody else has changed this meanwhile. Overwrite what they did?")) throw error;
-    return connection.request(name, { ...data, ifRev: undefined });
+    const [question, more] = DOUBTS[error.field]?.(error.message) ?? [];
+    if (!question || !confirm(question)) throw error;
+    return request(name, { ...data, ...more });
   }
 }
 
@@ -312,9 +376,15 @@ const rundown = joinRundown({
   state, ask, say, titleOf, fetch: call, channel: () => channel, isConnected: () => isConnected, can,
   edit: (card) => openCard({ card, isOn: isCardOn(card), state, channel, request, draw: drawDraft, send }),
 });
+const catalogue = joinCatalogue({
+  state, request, upload, isConnected: () => isConnected,
+  money: (minor, currency) => `${fromMinor(minor, currency, digits)} ${currency}`,
+  edit: (product) => openEditor({ product, state, digits, request, upload }),
+});
 joinForms(ask, () => channel);
 joinShows(signature, (method, path) => call(path, { method }), () => channel);
 $("panic").addEventListener("click", () => ask("ClearAll", { channel }));
+$("practice").addEventListener("click", () => ask("SetPractice", { channel, isOn: !isPractice() }));
 $("undo").addEventListener("click", () => ask("Undo"));
 document.addEventListener("keydown", (event) => {
   const isElsewhere = event.target.closest?.("input, select, textarea") || document.querySelector("dialog[open]");

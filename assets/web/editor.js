@@ -1,45 +1,47 @@
 // The form for a product and its card. Amounts are typed as people write them and sent in minor units.
 import { $ } from "./dom.js";
+import { t } from "./i18n.js";
 
 /** "19.99" to 1999 without passing through a float; an Error when it is no amount. */
 export function toMinor(text, currency, table) {
   const digits = table[currency];
-  if (digits === undefined) throw new Error(`“${currency}” is not a currency code such as CNY or USD`);
+  if (digits === undefined) throw new Error(t("“{currency}” is not a currency code such as CNY or USD", { currency }));
   const match = /^(\d{1,12})(?:[.,](\d+))?$/.exec(text.trim());
   if (!match || (match[2] ?? "").length > digits) {
-    throw new Error(`“${text}” is not an amount in ${currency} (${digits} digits after the point)`);
+    throw new Error(t("“{text}” is not an amount in {currency} ({digits} digits after the point)", { text, currency, digits }));
   }
   return Number(match[1] + (match[2] ?? "").padEnd(digits, "0"));
 }
 
 /** 1999 to "19.99". `table` has each currency's digits, from the server: browsers' own tables differ. */
-function fromMinor(minor, currency, table) {
+export function fromMinor(minor, currency, table) {
   if (minor == null) return "";
   const digits = table[currency] ?? 0;
   return (minor / 10 ** digits).toFixed(digits);
 }
 
-/** Opens the form; without a card for a new product. */
+/** Opens the form; without a product for a new one, which gets a card too. */
 export function openEditor({ card, product, isOn, state, digits, request, upload }) {
   const form = $("product"), field = form.elements, rev = state.rev;
   form.reset();
   $("editor-error").textContent = "";
-  $("editor-title").textContent = card ? "Edit product" : "New product";
-  $("remove").hidden = !card;
+  $("editor-title").textContent = t(product ? "Edit product" : "New product");
+  $("remove").hidden = !product;
   $("remove").disabled = Boolean(isOn);
-  field.sku.readOnly = Boolean(card);
+  field.sku.readOnly = Boolean(product);
+  field.slot.closest("label").hidden = Boolean(product && !card);
   if (product) {
     field.sku.value = product.sku;
-    field.title.value = card.title ?? product.title;
+    field.title.value = card?.title ?? product.title;
     field.currency.value = product.currency;
     field.price.value = fromMinor(product.priceMinor, product.currency, digits);
     field.oldPrice.value = fromMinor(product.oldPriceMinor, product.currency, digits);
     field.stock.value = product.stock ?? "";
     field.link.value = product.link ?? "";
-    field.slot.value = card.slot;
+    if (card) field.slot.value = card.slot;
   }
   $("remove").onclick = () => attempt(async () => {
-    await request("RemoveCard", { cardId: card.id });
+    if (card) await request("RemoveCard", { cardId: card.id });
     await request("RemoveProduct", { sku: product.sku });
   });
   $("cancel").onclick = () => $("editor").close();
@@ -60,7 +62,7 @@ async function attempt(work) {
 async function save(field, { card, product, rev, state, digits, request, upload }) {
   const currency = field.currency.value;
   const sku = field.sku.value;
-  if (!card && state.products[sku]) throw new Error(`There is a product ${sku} already`);
+  if (!product && state.products[sku]) throw new Error(t("There is a product {sku} already", { sku }));
   // What somebody else changed meanwhile and this form does not show stays as it is now.
   const now = state.products[sku];
   const changed = {
@@ -74,7 +76,7 @@ async function save(field, { card, product, rev, state, digits, request, upload 
     link: field.link.value || null,
   };
   await request("PutProduct", { ...changed, ifRev: product ? rev : undefined });
-  if (!card) await request("PutCard", { id: sku, sku, slot: field.slot.value });
-  else await request("UpdateCard", { cardId: card.id, slot: field.slot.value, ...(card.title ? { title: field.title.value } : {}) });
+  if (!product) await request("PutCard", { id: sku, sku, slot: field.slot.value });
+  if (card) await request("UpdateCard", { cardId: card.id, slot: field.slot.value, ...(card.title ? { title: field.title.value } : {}) });
   if (field.image.files[0]) await upload(sku, field.image.files[0]);
 }

@@ -3,6 +3,7 @@ import { $, element } from "./dom.js";
 import { Connection } from "./connection.js";
 import { isSignedIn, signIn } from "./people.js";
 import { emptyState, reduce, titleOf } from "./state.js";
+import { language, t } from "./i18n.js";
 
 const state = emptyState();
 const channel = new URLSearchParams(location.search).get("channel") ?? "main";
@@ -30,14 +31,14 @@ function start() {
 function price(product) {
   const places = digits[product.currency];
   if (places === undefined) return "";
-  const format = new Intl.NumberFormat(undefined, { style: "currency", currency: product.currency, minimumFractionDigits: places, maximumFractionDigits: places });
+  const format = new Intl.NumberFormat(language, { style: "currency", currency: product.currency, minimumFractionDigits: places, maximumFractionDigits: places });
   return format.format(product.priceMinor / 10 ** places);
 }
 
 function stock(product) {
   if (product.stock == null) return [];
   const few = product.stock <= 5 ? "few" : "";
-  return [element("span", { className: `stock ${few}`, textContent: product.stock ? `${product.stock} left` : "Sold out" })];
+  return [element("span", { className: `stock ${few}`, textContent: product.stock ? t("{n} left", { n: product.stock }) : t("Sold out") })];
 }
 
 /** A card's title, with the price and the stock of each of its products. */
@@ -57,7 +58,9 @@ function draw() {
   $("on-air").replaceChildren(...airings.map((airing) => element("li", {}, ...words(state.cards[airing.cardId]),
     element("p", { className: "notes", textContent: notesOf(airing.cardId, rundown) }))));
   $("nothing").hidden = airings.length > 0;
-  document.body.classList.toggle("is-on", isConnected && airings.length > 0);
+  const isPractice = state.practice.includes(channel);
+  $("practice").hidden = !isPractice;
+  document.body.classList.toggle("is-on", isConnected && airings.length > 0 && !isPractice);
   const items = rundown?.items ?? [], at = items.findIndex((one) => one.itemId === cue?.itemId);
   const card = state.cards[items[at]?.cardId];
   $("next").replaceChildren(...(card ? words(card) : []));
@@ -67,16 +70,16 @@ function draw() {
   $("then").replaceChildren(...(at < 0 ? [] : then).map((one) => element("li", { textContent: titleOf(state, state.cards[one.cardId]) })));
   const status = state.channels.find((one) => one.id === channel);
   const isLive = status?.showing === "live";
-  $("live").textContent = !isConnected ? "Not connected: trying again…" : isLive ? "You are live" : "Viewers do not see you";
+  $("live").textContent = t(!isConnected ? "Not connected: trying again…" : isLive ? "You are live" : "Viewers do not see you");
   $("live").className = !isConnected || !isLive ? "pill bad" : "pill live";
 }
 
 function tick() {
   const now = Date.now() + clockOffsetMs;
-  $("time").textContent = new Date(now).toLocaleTimeString([], { hour: "2-digit", minute: "2-digit", second: "2-digit" });
+  $("time").textContent = new Date(now).toLocaleTimeString(language, { hour: "2-digit", minute: "2-digit", second: "2-digit" });
   const first = state.airings.filter((one) => one.channel === channel).at(-1);
   const seconds = first && Math.max(0, Math.floor((now - first.since) / 1000));
-  $("since").textContent = first ? `on air for ${Math.floor(seconds / 60)}:${String(seconds % 60).padStart(2, "0")}` : "";
+  $("since").textContent = first ? t("on air for {time}", { time: `${Math.floor(seconds / 60)}:${String(seconds % 60).padStart(2, "0")}` }) : "";
 }
 
 $("login").addEventListener("submit", async (event) => {

@@ -1,5 +1,6 @@
 // Who may come in, who is here, and what was done. The server refuses what a role may not do; the page only says so before.
 import { $, element } from "./dom.js";
+import { t } from "./i18n.js";
 
 const ROLES = ["viewer", "assistant", "producer", "owner"];
 
@@ -20,17 +21,17 @@ export async function isSignedIn() {
 
 /** Says who else is here. */
 export function drawPresence(you, present) {
-  const others = present.filter((one) => one.name !== you.name).map((one) => `${one.name} (${one.role})`);
+  const others = present.filter((one) => one.name !== you.name).map((one) => `${one.name} (${t(one.role)})`);
   const mine = present.find((one) => one.name === you.name)?.connections ?? 1;
-  if (mine > 1) others.push(`you in ${mine} windows`);
-  $("you").textContent = you.name === you.role ? you.name : `${you.name} (${you.role})`;
-  $("present").textContent = others.length ? `Also here: ${others.join(", ")}` : "Nobody else is here";
+  if (mine > 1) others.push(t("you in {n} windows", { n: mine }));
+  $("you").textContent = you.name === you.role ? you.name : `${you.name} (${t(you.role)})`;
+  $("present").textContent = others.length ? t("Also here: {names}", { names: others.join(", ") }) : t("Nobody else is here");
 }
 
-const when = (ms) => (ms ? new Date(ms).toLocaleString() : "never");
+const when = (ms) => (ms ? new Date(ms).toLocaleString() : t("never"));
 const roleChoice = (chosen) => {
-  const select = element("select", {}, ...ROLES.map((role) => new Option(role, role, role === chosen, role === chosen)));
-  select.setAttribute("aria-label", "Role");
+  const select = element("select", {}, ...ROLES.map((role) => new Option(t(role), role, role === chosen, role === chosen)));
+  select.setAttribute("aria-label", t("Role"));
   return select;
 };
 
@@ -44,17 +45,17 @@ export function joinPeople(request) {
   function operatorItem({ name, role, lastUsed }) {
     const choice = roleChoice(role);
     choice.onchange = () => attempt(() => request("PutOperator", { name, role: choice.value }));
-    const remove = element("button", { type: "button", textContent: "Remove", onclick: () => attempt(() => request("RemoveOperator", { name })) });
-    remove.setAttribute("aria-label", `Remove ${name}`);
+    const remove = element("button", { type: "button", textContent: t("Remove"), onclick: () => attempt(() => request("RemoveOperator", { name })) });
+    remove.setAttribute("aria-label", t("Remove {name}", { name }));
     return element("li", {}, element("strong", { textContent: name }), choice,
-      element("span", { className: "quiet", textContent: `signed in last: ${when(lastUsed)}` }), element("span", { className: "spacer" }), remove);
+      element("span", { className: "quiet", textContent: t("signed in last: {when}", { when: when(lastUsed) }) }), element("span", { className: "spacer" }), remove);
   }
 
   function tokenItem({ id, name, role, lastUsed }) {
-    const revoke = element("button", { type: "button", textContent: "Revoke", onclick: () => attempt(() => request("RevokeToken", { tokenId: id })) });
-    revoke.setAttribute("aria-label", `Revoke ${name}`);
+    const revoke = element("button", { type: "button", textContent: t("Revoke"), onclick: () => attempt(() => request("RevokeToken", { tokenId: id })) });
+    revoke.setAttribute("aria-label", t("Revoke {key}", { key: name }));
     return element("li", {}, element("strong", { textContent: name }),
-      element("span", { className: "quiet", textContent: `${role}, used last: ${when(lastUsed)}` }), element("span", { className: "spacer" }), revoke);
+      element("span", { className: "quiet", textContent: t("{role}, used last: {when}", { role: t(role), when: when(lastUsed) }) }), element("span", { className: "spacer" }), revoke);
   }
 
   async function draw() {
@@ -82,6 +83,10 @@ export function joinPeople(request) {
     });
   });
   $("people-open").addEventListener("click", () => { attempt(async () => {}); $("people").showModal(); });
+  for (const menu of document.querySelectorAll("details.menu")) {
+    menu.addEventListener("keydown", (event) => { if (event.key === "Escape") { menu.open = false; menu.querySelector("summary").focus(); } });
+    document.addEventListener("click", (event) => { if (!menu.contains(event.target)) menu.open = false; });
+  }
   for (const button of document.querySelectorAll("header .menu button")) button.addEventListener("click", () => { button.closest("details").open = false; });
   // A secret does not stay on the page.
   $("people").addEventListener("close", () => { $("new-token").textContent = ""; $("new-token-row").hidden = true; });
@@ -101,7 +106,7 @@ function joinJournal(request) {
     const what = `${entry.request} ${Object.values(entry.data ?? {}).filter((one) => typeof one === "string").join(" ")}`;
     return element("li", { className: entry.refused ? "bad" : "" },
       `${new Date(entry.at).toLocaleTimeString()} · ${entry.who} · ${what}`,
-      element("span", { className: "quiet", textContent: entry.refused ? ` refused: ${entry.refused}` : ` programme ${times}` }));
+      element("span", { className: "quiet", textContent: entry.refused ? t(" refused: {reason}", { reason: entry.refused }) : t(" programme {times}", { times }) }));
   };
   const more = async () => {
     const page = await request("GetJournal", { before, limit: 50 });

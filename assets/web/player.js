@@ -1,5 +1,6 @@
 // Plays a channel in a <video>, by hls.js, or natively where hls.js cannot run (Safari on iPhone).
 // Recovers by itself: a fatal error is answered by another try, for ever, ever more slowly up to 5 s.
+import { t } from "./i18n.js";
 
 const SLOWEST_RETRY_MS = 5000;
 
@@ -9,7 +10,7 @@ export function play(video, url, say = () => {}) {
   video.src = url;
   let wait = 500;
   video.addEventListener("error", () => {
-    say("Connecting again…");
+    say(t("Connecting again…"));
     setTimeout(() => { video.src = url; start(video); }, wait);
     wait = Math.min(wait * 2, SLOWEST_RETRY_MS);
   });
@@ -28,7 +29,7 @@ function playByHls(video, url, say) {
     hls.on(window.Hls.Events.MANIFEST_PARSED, () => start(video));
     hls.on(window.Hls.Events.ERROR, (_, error) => {
       if (!error.fatal) return;
-      say("Connecting again…");
+      say(t("Connecting again…"));
       if (error.type === window.Hls.ErrorTypes.MEDIA_ERROR && wait === 500) {
         hls.recoverMediaError();
       } else {

@@ -1,12 +1,8 @@
-// The rundown: a show's cards in order, what is next, and the keys that take it through. It shows what the server says;
+// The rundown: a show's cards in order, what is next, and what the keys do. It shows what the server says;
 // rows are drawn anew only when they differ, so that 500 of them stay quick.
 import { $, element } from "./dom.js";
-
-const KEYS = [
-  ["↑ ↓", "choose a line"], ["Space", "on air, next step, out"], ["T", "take what is next"], ["N", "this line is next"],
-  ["S", "this card alone on air"], ["Enter", "edit"], ["D", "duplicate"], ["Alt ↑ ↓", "move the line"],
-  ["1 – 9", "the first nine cards: on air, next step, out"], ["Esc", "everything out"], ["Ctrl Z", "take back your last edit"], ["?", "these keys"],
-];
+import { t } from "./i18n.js";
+import { actionOf, isOfButton, openKeys } from "./keys.js";
 
 /** `room`: `state`, `channel()`, `isConnected()`, `can(role)`, `ask(name, data)`, `titleOf(card)`, `edit(card)`, `fetch(path, options)`, `say(text)`. */
 export function joinRundown(room) {
@@ -21,7 +17,7 @@ export function joinRundown(room) {
   const airing = (item) => room.state.airings.find((one) => one.cardId === item.cardId && one.channel === room.channel());
   const card = (item) => room.state.cards[item.cardId];
   const item = () => shown()?.items.find((one) => one.itemId === chosen);
-  const words = (one) => (one.cardId ? (card(one) ? room.titleOf(card(one)) : `${one.cardId} (removed)`) : one.title);
+  const words = (one) => (one.cardId ? (card(one) ? room.titleOf(card(one)) : t("{card} (removed)", { card: one.cardId })) : one.title);
 
   function matches(one) {
     const wanted = $("rundown-search").value.trim().toLowerCase();
@@ -32,13 +28,13 @@ export function joinRundown(room) {
     const choose = element("button", { type: "button", className: "line", onclick: () => select(one.itemId) });
     const tags = [];
     const air = one.cardId && airing(one);
-    if (air) tags.push(["on", "ON AIR"]);
+    if (air) tags.push(air.isPractice ? ["practice", "PRACTICE"] : ["on", "ON AIR"]);
     if (!past && cue()?.itemId === one.itemId) tags.push(["next", "Next"]);
     if (one.isDraft) tags.push(["draft", "Draft"]);
     choose.append(
       element("span", { className: "number", textContent: number ?? "" }),
       element("span", { className: "words", textContent: words(one) }),
-      ...tags.map(([kind, text]) => element("span", { className: `tag is-${kind}`, textContent: text })),
+      ...tags.map(([kind, text]) => element("span", { className: `tag is-${kind}`, textContent: t(text) })),
     );
     if (one.notes) choose.append(element("span", { className: "notes", textContent: one.notes }));
     const made = element("li", { draggable: room.can("assistant") && !past }, choose);
@@ -89,10 +85,10 @@ export function joinRundown(room) {
     const all = Object.values(room.state.rundowns);
     const option = (one) => new Option(one.title, one.rundownId, false, one.rundownId === (past ?? cue()?.rundownId));
     const group = (label, list) => (list.length ? [Object.assign(element("optgroup", {}, ...list.map(option)), { label })] : []);
-    const none = new Option("No rundown", "", false, !shown());
-    $("rundown-choice").replaceChildren(none, ...group("Shows", all.filter((one) => !one.isArchived)), ...group("Past shows", all.filter((one) => one.isArchived)));
+    const none = new Option(t("No rundown"), "", false, !shown());
+    $("rundown-choice").replaceChildren(none, ...group(t("Shows"), all.filter((one) => !one.isArchived)), ...group(t("Past shows"), all.filter((one) => one.isArchived)));
     for (const id of ["rundown-rename", "rundown-export", "rundown-archive", "rundown-remove"]) $(id).disabled = !room.can("assistant") || !shown();
-    $("rundown-archive").textContent = past ? "Bring back" : "The show is over";
+    $("rundown-archive").textContent = t(past ? "Bring back" : "The show is over");
     $("rundown-remove").hidden = !past;
   }
 
@@ -102,7 +98,7 @@ export function joinRundown(room) {
     if (!one) return;
     const air = isCard && airing(one);
     const steps = room.state.templates.find((template) => template.id === card(one)?.template)?.steps ?? 1;
-    $("item-advance").textContent = !air ? "On air" : air.step < steps ? "Next step" : "Out";
+    $("item-advance").textContent = t(!air ? "On air" : air.step < steps ? "Next step" : "Out");
     for (const id of ["item-advance", "item-swap", "item-cue", "item-card"]) $(id).hidden = !isCard;
     for (const button of $("item-actions").querySelectorAll("button")) button.disabled = !can;
     $("item-advance").disabled = !can || !mayTake || (one.isDraft && !air);
@@ -117,7 +113,7 @@ export function joinRundown(room) {
     const next = shown()?.items.find((one) => one.itemId === cue()?.itemId);
     $("take").disabled = !room.can("producer") || Boolean(past) || !next;
     $("all-out").disabled = !room.can("assistant");
-    $("next-name").textContent = next ? words(next) : "Nothing";
+    $("next-name").textContent = next ? words(next) : t("Nothing");
     $("next").hidden = !cue() || Boolean(past);
     const key = next && JSON.stringify([room.channel(), card(next), room.state.products[card(next)?.sku]]);
     if (key === drawnNext) return;
@@ -163,7 +159,7 @@ export function joinRundown(room) {
   function openItem(one) {
     const form = $("item-form"), field = form.elements, isHeading = !one?.cardId, rev = one ? room.state.rev : undefined;
     form.reset();
-    $("item-title").textContent = one ? words(one) : "New heading";
+    $("item-title").textContent = one ? words(one) : t("New heading");
     field.title.value = one?.title ?? "";
     field.title.closest("label").hidden = field.title.disabled = !isHeading;
     field.isDraft.closest("label").hidden = isHeading;
@@ -242,30 +238,33 @@ export function joinRundown(room) {
   $("item-up").onclick = () => shift(-1);
   $("item-down").onclick = () => shift(1);
   $("item-remove").onclick = () => room.ask("RemoveItem", inRundown({ itemId: chosen }));
-  $("keys-help").onclick = () => $("keys-dialog").showModal();
-  $("keys-list").replaceChildren(...KEYS.flatMap(([key, what]) => [element("dt", {}, element("kbd", { textContent: key })), element("dd", { textContent: what })]));
 
-  const byKey = {
-    ArrowUp: (event) => (event.altKey ? shift(-1) : step(-1)),
-    ArrowDown: (event) => (event.altKey ? shift(1) : step(1)),
-    " ": () => advance(item()),
-    Enter: () => (item()?.cardId ? room.edit(card(item())) : item() && openItem(item())),
-    Escape: () => room.ask("HideAll", ofChannel()),
-    t: () => !$("take").disabled && $("take").click(),
-    n: cueThis, s: swap, d: duplicate,
-    "?": () => $("keys-dialog").showModal(),
+  const actions = {
+    up: () => step(-1), down: () => step(1), advance: () => advance(item()),
+    edit: () => (item()?.cardId ? room.edit(card(item())) : item() && openItem(item())),
+    out: () => room.ask("HideAll", ofChannel()),
+    take: () => !$("take").disabled && $("take").click(),
+    next: cueThis, swap, duplicate,
   };
+
+  /** What a key means here. */
+  function meaning(event) {
+    if (event.key === "?") return openKeys;
+    if (event.altKey) return { ArrowUp: () => shift(-1), ArrowDown: () => shift(1) }[event.key];
+    const nth = /^[1-9]$/.test(event.key) && shown()?.items.filter((one) => one.cardId)[event.key - 1];
+    return nth ? () => advance(nth) : actions[actionOf(event)];
+  }
+
   document.addEventListener("keydown", (event) => {
     const at = event.target, isLine = at.classList?.contains("line");
-    const isWriting = at.closest?.("input, select, textarea, summary, dialog") || document.querySelector("dialog[open]");
+    const isWriting = at.closest?.("input, select, textarea, summary, dialog") || document.querySelector("dialog[open], .menu[open]");
     if ($("room").hidden || isWriting || event.ctrlKey || event.metaKey || event.repeat && !event.key.startsWith("Arrow")) return;
     // A button that is not a line keeps its own keys.
-    if (at.closest?.("button, a") && !isLine && [" ", "Enter"].includes(event.key)) return;
-    const nth = /^[1-9]$/.test(event.key) && shown()?.items.filter((one) => one.cardId)[event.key - 1];
-    const act = nth ? () => advance(nth) : byKey[event.key.length === 1 ? event.key.toLowerCase() : event.key];
+    if (at.closest?.("button, a") && !isLine && isOfButton(event)) return;
+    const act = meaning(event);
     if (!act || past && event.key !== "?" && !event.key.startsWith("Arrow")) return;
     event.preventDefault();
-    if (room.isConnected()) act(event);
+    if (room.isConnected()) act();
   });
 
   return {

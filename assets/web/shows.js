@@ -1,5 +1,6 @@
 // Shows that were on air: to watch, to download, to delete, and each product's part of them.
 import { $, element } from "./dom.js";
+import { t } from "./i18n.js";
 
 function clock(ms) {
   const s = Math.max(0, Math.round(ms / 1000));
@@ -26,23 +27,23 @@ export function joinShows(signature, call, channel) {
 
 function item(show, call, channel, before, draw) {
   const date = new Date(show.start).toLocaleString();
-  const length = show.isRunning ? "going on" : clock(show.end - show.start);
+  const length = show.isRunning ? t("going on") : clock(show.end - show.start);
   const watch = `${before}/watch/${encodeURIComponent(channel)}?show=${show.id}`;
   const chapters = show.chapters.map((chapter) => element("li", {},
     `${clock(chapter.start - show.start)} `,
     element("a", { href: `${watch}&clip=${chapter.airingId}`, target: "_blank", textContent: chapter.title })));
   const remove = element("button", {
-    type: "button", textContent: "Delete", hidden: show.isRunning,
+    type: "button", textContent: t("Delete"), hidden: show.isRunning,
     onclick: async () => {
-      if (!confirm(`Delete the show of ${date} for good?`)) return;
+      if (!confirm(t("Delete the show of {date} for good?", { date }))) return;
       await call("DELETE", `/channels/${encodeURIComponent(channel)}/shows/${show.id}`);
       draw();
     },
   });
   return element("li", {},
     element("span", { textContent: `${date} · ${length} · ${size(show.bytes)}` }),
-    element("a", { href: watch, target: "_blank", textContent: "Watch" }),
-    element("a", { href: `${before}${show.download}`, textContent: "Download MP4" }),
+    element("a", { href: watch, target: "_blank", textContent: t("Watch") }),
+    element("a", { href: `${before}${show.download}`, textContent: t("Download MP4") }),
     remove,
-    element("details", { hidden: !chapters.length }, element("summary", { textContent: chapters.length === 1 ? "1 product" : `${chapters.length} products` }), element("ul", {}, ...chapters)));
+    element("details", { hidden: !chapters.length }, element("summary", { textContent: t(chapters.length === 1 ? "1 product" : "{n} products", { n: chapters.length }) }), element("ul", {}, ...chapters)));
 }

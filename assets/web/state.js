@@ -1,7 +1,7 @@
 // The state as the server tells it: a snapshot first, then what changes. The pages draw it and change nothing themselves.
 
 export const emptyState = () => ({
-  products: {}, cards: {}, airings: [], channels: [], streamKeys: {}, sources: {}, rundowns: {}, cues: {}, templates: [], faults: [], present: [],
+  products: {}, cards: {}, airings: [], channels: [], streamKeys: {}, sources: {}, rundowns: {}, cues: {}, practice: [], questions: [], templates: [], faults: [], present: [],
 });
 
 /** Sets or takes out one of a table. */
@@ -14,7 +14,7 @@ function put(table, name, value) {
 export function reduce(state, name, data) {
   if (data.rev) state.rev = data.rev;
   switch (name) {
-    case "StateSnapshot": case "TemplatesChanged": case "PresenceChanged": Object.assign(state, data); break;
+    case "StateSnapshot": case "TemplatesChanged": case "PresenceChanged": case "ImportChanged": case "QuestionsChanged": Object.assign(state, data); break;
     case "ProductChanged": state.products[data.product.sku] = data.product; break;
     case "ProductRemoved": delete state.products[data.sku]; break;
     case "CardChanged": state.cards[data.card.id] = data.card; break;
@@ -28,6 +28,7 @@ export function reduce(state, name, data) {
     case "RundownChanged": state.rundowns[data.rundown.rundownId] = data.rundown; break;
     case "RundownRemoved": delete state.rundowns[data.rundownId]; break;
     case "CueChanged": put(state.cues, data.channel, data.cue); break;
+    case "PracticeChanged": state.practice = [...state.practice.filter((one) => one !== data.channel), ...(data.isOn ? [data.channel] : [])]; break;
     case "ChannelStatusChanged": state.channels = state.channels.map((c) => (c.id === data.id ? data : c)); break;
   }
 }

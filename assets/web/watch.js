@@ -2,6 +2,7 @@
 // &clip=AIRING the part of it in which one product was on air.
 import { $ } from "./dom.js";
 import { play } from "./player.js";
+import { t } from "./i18n.js";
 
 // A signed address begins with its signature, which playlists and media need too.
 const [signature, rest] = location.pathname.split("/watch/");
@@ -11,7 +12,7 @@ const query = new URLSearchParams(location.search);
 const show = query.get("show"), clip = query.get("clip");
 const folder = `${signature}/vod/${channel}/${encodeURIComponent(show)}/`;
 const past = clip ? `${folder}clips/${encodeURIComponent(clip)}/index.m3u8` : `${folder}index.m3u8`;
-document.title = show ? `Show: ${channel}` : `Live: ${channel}`;
+document.title = t(show ? "Show: {channel}" : "Live: {channel}", { channel });
 
 if (!show) video.poster = `${signature}/live/${channel}/poster.jpg`;
 
@@ -25,7 +26,7 @@ video.addEventListener("volumechange", () => { $("sound").hidden = !video.muted;
 $("edge").addEventListener("click", () => player.toLive());
 
 if (show) {
-  $("title").textContent = "Show";
+  $("title").textContent = t("Show");
   $("title").className = "";
 }
 if (show && !clip) {
@@ -45,6 +46,6 @@ if (show && !clip) {
 
 if (!show) setInterval(() => {
   const delay = player.delay();
-  $("delay").textContent = delay === null ? "" : `${delay.toFixed(1)} s behind`;
+  $("delay").textContent = delay === null ? "" : t("{s} s behind", { s: delay.toFixed(1) });
   $("edge").hidden = !(delay > 8 || video.paused);
 }, 1000);

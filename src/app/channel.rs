@@ -214,6 +214,7 @@ impl Channel {
             progress,
             drawn: board.drawn(),
             problems: desk.problems.subscribe(),
+            turns: desk.turns.subscribe(),
             codes: codes_told,
             storage: storage_told,
             clean: clean_problem,
@@ -295,6 +296,7 @@ fn new_desk(
         public_url,
         qr_percent: config.overlay.qr_percent,
         problems: watch::Sender::new(Vec::new()),
+        turns: watch::Sender::new(Vec::new()),
     }
 }
 

@@ -11,6 +11,7 @@ use axum::extract::Path;
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde::Deserialize;
+use serde_json::{Value, json};
 
 use super::error::{Error, Kind};
 use super::people::door::Caller;
@@ -51,6 +52,13 @@ struct Announcement {
     metadata: String,
 }
 
+/// An [`Announcement`] in JSON Schema.
+pub(super) fn schema() -> Value {
+    let metadata = json!({ "type": "string", "minLength": 1, "maxLength": MOST_BYTES });
+    json!({ "type": "object", "required": ["metadata"], "additionalProperties": false,
+        "properties": { "metadata": metadata } })
+}
+
 /// `POST /channels/{channel}/metadata {"metadata":"…"}`.
 pub(super) async fn announce(
     Caller(doors): Caller,
@@ -68,9 +76,8 @@ pub(super) async fn announce(
         return Err(Error::field(Kind::BadField, "metadata", reason));
     }
     if !doors.pace.admits(&channel) {
-        let wait = [(header::RETRY_AFTER, "1")];
-        let problem = serde_json::json!({ "error": format!("more than {MOST} in a second") });
-        return Ok((StatusCode::TOO_MANY_REQUESTS, wait, axum::Json(problem)).into_response());
+        let problem = Error::plain(Kind::TooMany, format!("more than {MOST} in a second"));
+        return Ok(([(header::RETRY_AFTER, "1")], problem).into_response());
     }
     (doors.announcer)(&channel, &metadata);
     Ok(StatusCode::NO_CONTENT.into_response())

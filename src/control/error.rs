@@ -51,7 +51,8 @@ impl Kind {
         }
     }
 
-    fn status(self) -> StatusCode {
+    /// HTTP's.
+    pub fn status(self) -> StatusCode {
         match self {
             Self::MissingType | Self::MissingField | Self::BadField => StatusCode::BAD_REQUEST,
             Self::UnknownType | Self::NotFound => StatusCode::NOT_FOUND,
@@ -106,6 +107,7 @@ impl From<director::Error> for Error {
             }
             director::Error::Undo(_) => (Kind::Conflict, None),
             director::Error::Forbidden(_) => (Kind::Forbidden, None),
+            director::Error::Doubtful(_) => (Kind::Conflict, Some("confirmed".into())),
             director::Error::KeyReused => (Kind::Conflict, Some("idempotencyKey".into())),
             director::Error::Stale { .. } => (Kind::Conflict, Some("ifRev".into())),
             director::Error::Store(cause) => {
@@ -123,29 +125,43 @@ struct Problem<'a> {
     title: &'static str,
     status: u16,
     detail: &'a str,
-    code: u16,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    code: Option<u16>,
     #[serde(skip_serializing_if = "Option::is_none")]
     field: Option<&'a str>,
 }
 
-/// A problem document. Source: RFC 9457.
+/// The type of problem documents. Source: RFC 9457.
+pub const PROBLEM: &str = "application/problem+json";
+
 impl IntoResponse for Error {
     fn into_response(self) -> Response {
-        let status = self.kind.status();
+        let (status, kind) = (self.kind.status(), self.kind);
         let problem = Problem {
             title: status.canonical_reason().unwrap_or("error"),
             status: status.as_u16(),
             detail: &self.detail,
-            code: self.kind.code(),
+            code: Some(kind.code()),
             field: self.field.as_deref(),
         };
-        let body = serde_json::to_string(&problem).unwrap_or_else(|_| json!({ "status": 500 }).to_string());
-        let mut response = (status, [("content-type", "application/problem+json")], body).into_response();
-        if self.kind == Kind::Unauthorised {
+        let mut response = written(status, &problem);
+        if kind == Kind::Unauthorised {
             response
                 .headers_mut()
                 .insert(header::WWW_AUTHENTICATE, header::HeaderValue::from_static("Bearer"));
         }
         response
     }
+}
+
+/// What is refused by others than us.
+pub fn problem(status: StatusCode, detail: &str) -> Response {
+    let title = status.canonical_reason().unwrap_or("error");
+    let detail = if detail.is_empty() { title } else { detail };
+    written(status, &Problem { title, status: status.as_u16(), detail, code: None, field: None })
+}
+
+fn written(status: StatusCode, problem: &Problem) -> Response {
+    let body = serde_json::to_string(problem).unwrap_or_else(|_| json!({ "status": 500 }).to_string());
+    (status, [(header::CONTENT_TYPE, PROBLEM)], body).into_response()
 }

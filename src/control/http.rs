@@ -3,79 +3,58 @@
 //! A body is the request's `requestData`; names in the path are filled in. Every request needs
 //! `Authorization: Bearer TOKEN` or the cookie of somebody who has signed in.
 
+mod drawn;
+
+use std::ops::Bound;
+
 use axum::body::Bytes;
 use axum::extract::{DefaultBodyLimit, Path, Query, State};
-use axum::http::{HeaderMap, StatusCode, header};
+use axum::http::{HeaderMap, Method, StatusCode, header};
 use axum::middleware;
 use axum::response::{IntoResponse, Response};
-use axum::routing::{delete, get, post, put};
+use axum::routing::{get, post};
 use axum::{Json, Router};
 use serde::Deserialize;
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
-use super::error::{Error, Kind};
+use super::api::{Gives, Parameter, Table, Takes, ask, parameter};
+use super::error::{self, Error, Kind};
 use super::people::desk;
 use super::people::door::{self, Caller};
 use super::{
-    Doors, Subject, View, announce, links, message, metrics, monitor, perform, push, rundowns, shows, socket,
-    triggers,
+    Doors, announce, catalogue, links, metrics, monitor, ograf, openapi, perform, push, rundowns, shows,
+    socket, triggers,
 };
-use crate::state::{Card, Command, Role, money};
-use crate::store::pictures;
+use crate::state::{Map, money};
 
 /// A JSON body larger than this is refused.
 const MOST_BODY: usize = 256 * 1024;
-/// Of somebody who is not known yet.
-const MOST_LOGIN: usize = 4096;
+/// A shop's message about one product.
+const MOST_HOOK: usize = 1024 * 1024;
+/// Of a framework's words, so much is told.
+const MOST_WORDS: usize = 1000;
 
 /// The routes.
 pub fn router(doors: Doors) -> Router {
-    let pictures = Router::new()
-        .route("/products/{sku}/image", put(put_image))
-        .route("/pictures", post(add_picture))
-        .layer(DefaultBodyLimit::max(pictures::MOST_BYTES + 1024));
-    let api = Router::new()
-        .route("/state", get(state))
-        .route("/version", get(version))
-        .route("/currencies", get(currencies))
-        .route("/products", get(products))
-        .route("/products/{sku}", put(put_product).delete(remove_product))
-        .route("/products/{sku}/price", post(set_price))
-        .route("/products/{sku}/stock", post(set_stock))
-        .route("/cards", get(cards))
-        .route("/cards/{card}", put(put_card).patch(update_card).delete(remove_card))
-        .route("/cards/{card}/show", post(show))
-        .route("/cards/{card}/hide", post(hide))
-        .route("/cards/{card}/toggle", post(toggle))
-        .route("/cards/{card}/swap", post(swap))
-        .route("/cards/{card}/advance", post(advance))
-        .route("/cards/{card}/next", post(next_step))
-        .route("/cards/{card}/preview.png", get(preview))
-        .route("/preview", post(draft))
-        .route("/templates", get(templates))
-        .route("/templates/{template}", get(template))
-        .route("/templates/{template}/thumbnail.png", get(thumbnail))
-        .route("/stream-keys", get(stream_keys).post(make_stream_key))
-        .route("/stream-keys/{key}", delete(revoke_stream_key))
-        .route("/stream-keys/{key}/rotate", post(rotate_stream_key))
-        .route("/channels", get(channels))
-        .route("/channels/{channel}", get(channel))
-        .route("/channels/{channel}/source", put(set_source).delete(remove_source))
-        .route("/channels/{channel}/links", post(links::make))
-        .route("/channels/{channel}/shows", get(shows::list))
-        .route("/channels/{channel}/shows/{show}", delete(shows::remove))
-        .route("/channels/{channel}/metadata", post(announce::announce))
-        .route("/clear", post(clear))
-        .route("/undo", post(undo))
-        .route("/import", post(import))
-        .merge(rundowns::routes())
-        .merge(desk::routes())
-        .layer(DefaultBodyLimit::max(MOST_BODY))
-        .merge(pictures)
+    let table = table();
+    let document: Bytes =
+        serde_json::to_vec(&openapi::document(&table.operations)).unwrap_or_default().into();
+    let described = || async move { ([(header::CONTENT_TYPE, "application/json")], document) };
+    let api = table
+        .router
         .layer(middleware::from_fn_with_state(doors.clone(), door::authorised))
-        .merge(desk::session_routes().layer(DefaultBodyLimit::max(MOST_LOGIN)));
+        .merge(desk::session_table().router)
+        .route("/hooks/{hook}", post(catalogue::hooks::hook).layer(DefaultBodyLimit::max(MOST_HOOK)))
+        .route("/openapi.json", get(described))
+        .merge(triggers::routes(&doors))
+        .fallback(|| async {
+            Error::plain(Kind::NotFound, "there is no such address; /api/v1/openapi.json has all")
+        })
+        .layer(middleware::map_response(in_our_words));
     Router::new()
-        .nest("/api/v1", api.merge(triggers::routes(&doors)))
+        .nest("/api/v1", api)
+        .nest("/ograf/v1", ograf::routes(&doors))
+        .route("/ograf/v1/", get(ograf::about))
         // A browser can set no header on a WebSocket: it asks for the token itself.
         .route("/api/v1/channels/{channel}/monitor", get(monitor::upgrade))
         .route("/ws", get(socket::upgrade))
@@ -86,6 +65,167 @@ pub fn router(doors: Doors) -> Router {
         .with_state(doors)
 }
 
+/// Every address that wants somebody who is known.
+fn table() -> Table {
+    general()
+        .and(products())
+        .and(drawn::table())
+        .and(channels())
+        .and(rundowns::table())
+        .and(desk::table())
+        .most(MOST_BODY)
+        .and(drawn::pictures_table())
+        .and(catalogue::table())
+        .and(rundowns::import_table())
+}
+
+fn general() -> Table {
+    Table::new("State")
+        .ask(Method::GET, "/state", "GetState", "Everything that a client needs to draw itself")
+        .ask(Method::GET, "/version", "GetVersion", "What this server is and can")
+        .row(
+            (Method::GET, "/currencies"),
+            "GetCurrencies",
+            "Each currency's digits: amounts are in minor units, and tables elsewhere differ",
+            (&[], Takes::None, Gives::Object),
+            currencies,
+        )
+        .ask(Method::POST, "/undo", "Undo", "Takes back the last edit of whoever asks")
+        .ask(Method::POST, "/clear", "ClearAll", "Takes everything off air at once, without animation")
+        .row(
+            (Method::GET, "/questions"),
+            "GetQuestions",
+            "Changes that shops told and that look wrong",
+            (&[], Takes::None, Gives::Object),
+            questions,
+        )
+        .ask(Method::POST, "/questions/{questionId}", "AnswerQuestion", "Takes such a change, or leaves it")
+        .group("Stream keys")
+        .row(
+            (Method::GET, "/stream-keys"),
+            "GetStreamKeys",
+            "Who may publish; without the secrets",
+            (&[], Takes::None, Gives::Object),
+            stream_keys,
+        )
+        .ask(Method::POST, "/stream-keys", "MakeStreamKey", "Makes a stream key and tells it, this once")
+        .ask(
+            Method::DELETE,
+            "/stream-keys/{keyId}",
+            "RevokeStreamKey",
+            "Takes a stream key back; who publishes with it is ended",
+        )
+        .ask(
+            Method::POST,
+            "/stream-keys/{keyId}/rotate",
+            "RotateStreamKey",
+            "Gives a stream key another secret",
+        )
+}
+
+const PAGE: &[Parameter] = &[
+    parameter("limit", "integer", "So many at most; all without it"),
+    parameter("after", "string", "What `next` said of the page before"),
+];
+
+fn products() -> Table {
+    Table::new("Products")
+        .row(
+            (Method::GET, "/products"),
+            "GetProducts",
+            "The catalogue, by SKU",
+            (PAGE, Takes::None, Gives::Object),
+            list_products,
+        )
+        .row(
+            (Method::GET, "/products/{sku}"),
+            "GetProduct",
+            "One product",
+            (&[], Takes::None, Gives::Object),
+            product,
+        )
+        .ask(Method::PUT, "/products/{sku}", "PutProduct", "Adds or replaces a product")
+        .ask(Method::DELETE, "/products/{sku}", "RemoveProduct", "Takes a product out of the catalogue")
+        .ask(Method::POST, "/products/{sku}/price", "SetPrice", "Sets prices, on air or not")
+        .ask(Method::POST, "/products/{sku}/stock", "SetStock", "Sets how many are left")
+}
+
+fn channels() -> Table {
+    Table::new("Channels")
+        .row(
+            (Method::GET, "/channels"),
+            "GetChannels",
+            "Who publishes where, and what viewers see",
+            (&[], Takes::None, Gives::Object),
+            list_channels,
+        )
+        .row(
+            (Method::GET, "/channels/{channel}"),
+            "GetChannel",
+            "One channel",
+            (&[], Takes::None, Gives::Object),
+            channel,
+        )
+        .ask(
+            Method::PUT,
+            "/channels/{channel}/practice",
+            "SetPractice",
+            "Begins to practise: nothing reaches viewers; or ends it",
+        )
+        .ask(Method::PUT, "/channels/{channel}/source", "SetSource", "Sets what the channel fetches itself")
+        .row(
+            (Method::DELETE, "/channels/{channel}/source"),
+            "RemoveSource",
+            "Ends it",
+            (&[], Takes::None, Gives::Rev),
+            remove_source,
+        )
+        .row(
+            (Method::POST, "/channels/{channel}/links"),
+            "MakeLinks",
+            "Addresses for viewers, signed where that is wanted",
+            (&[], Takes::Object(links::schema), Gives::Object),
+            links::make,
+        )
+        .row(
+            (Method::GET, "/channels/{channel}/shows"),
+            "GetShows",
+            "Shows that were on air, the newest first",
+            (&[], Takes::None, Gives::Object),
+            shows::list,
+        )
+        .row(
+            (Method::DELETE, "/channels/{channel}/shows/{show}"),
+            "RemoveShow",
+            "Deletes a show that is over",
+            (&[], Takes::None, Gives::Nothing),
+            shows::remove,
+        )
+        .row(
+            (Method::POST, "/channels/{channel}/metadata"),
+            "PutMetadata",
+            "Tells players something, at the frame that is on air",
+            (&[], Takes::Object(announce::schema), Gives::Nothing),
+            announce::announce,
+        )
+}
+
+/// Refusals of the framework, such as of a body that is too large, in the form that all have.
+async fn in_our_words(response: Response) -> Response {
+    let status = response.status();
+    let is_ours = response.headers().get(header::CONTENT_TYPE).is_some_and(|kind| kind == error::PROBLEM);
+    if is_ours || !(status.is_client_error() || status.is_server_error()) {
+        return response;
+    }
+    let allow = response.headers().get(header::ALLOW).cloned();
+    let text = axum::body::to_bytes(response.into_body(), MOST_WORDS).await.unwrap_or_default();
+    let mut response = error::problem(status, &String::from_utf8_lossy(&text));
+    if let Some(allow) = allow {
+        response.headers_mut().insert(header::ALLOW, allow);
+    }
+    response
+}
+
 /// What stands in `Authorization`, if it is a token.
 pub(super) fn bearer(headers: &HeaderMap) -> &str {
     let given = headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
@@ -94,63 +234,8 @@ pub(super) fn bearer(headers: &HeaderMap) -> &str {
 
 pub(super) type Answer = Result<Json<Value>, Error>;
 
-/// The body as an object in which what the path names is filled in.
-///
-/// # Errors
-/// [`Error`] when it is no object.
-pub(super) fn with_names(body: &Bytes, names: &[&str], values: &[String]) -> Result<Value, Error> {
-    let mut data = if body.is_empty() {
-        Map::new()
-    } else {
-        match serde_json::from_slice(body) {
-            Ok(Value::Object(data)) => data,
-            Ok(_) => return Err(Error::plain(Kind::BadField, "the body is not a JSON object")),
-            Err(error) => return Err(Error::plain(Kind::BadField, format!("the body is not JSON: {error}"))),
-        }
-    };
-    data.extend(names.iter().zip(values).map(|(name, value)| ((*name).to_owned(), value.as_str().into())));
-    Ok(Value::Object(data))
-}
-
-/// Does a request by its name.
-///
-/// # Errors
-/// [`Error`].
-pub(super) async fn ask(doors: &Doors, request: &str, data: Value) -> Answer {
-    perform::ask(doors, request, Some(data)).await.map(Json)
-}
-
-/// Handlers for requests; what their path names, in order.
-macro_rules! named {
-    ($($handler:ident => $request:literal, $($name:literal),*;)*) => {$(
-        async fn $handler(Caller(doors): Caller, Path(values): Path<Vec<String>>, body: Bytes) -> Answer {
-            ask(&doors, $request, with_names(&body, &[$($name),*], &values)?).await
-        }
-    )*};
-}
-pub(super) use named;
-
-named! {
-    put_product => "PutProduct", "sku";
-    remove_product => "RemoveProduct", "sku";
-    set_price => "SetPrice", "sku";
-    set_stock => "SetStock", "sku";
-    put_card => "PutCard", "id";
-    update_card => "UpdateCard", "cardId";
-    remove_card => "RemoveCard", "cardId";
-    show => "ShowCard", "cardId";
-    hide => "HideCard", "cardId";
-    toggle => "ToggleCard", "cardId";
-    swap => "SwapCard", "cardId";
-    advance => "AdvanceCard", "cardId";
-    next_step => "NextStep", "cardId";
-    revoke_stream_key => "RevokeStreamKey", "keyId";
-    rotate_stream_key => "RotateStreamKey", "keyId";
-    set_source => "SetSource", "channel";
-}
-
-async fn make_stream_key(Caller(doors): Caller, body: Bytes) -> Answer {
-    ask(&doors, "MakeStreamKey", with_names(&body, &[], &[])?).await
+async fn questions(Caller(doors): Caller) -> Json<Value> {
+    Json(json!({ "questions": doors.questions.all() }))
 }
 
 async fn stream_keys(Caller(doors): Caller) -> Json<Value> {
@@ -162,7 +247,7 @@ async fn remove_source(Caller(doors): Caller, Path(channel): Path<String>) -> An
     ask(&doors, "SetSource", json!({ "channel": channel, "url": null })).await
 }
 
-async fn channels(Caller(doors): Caller) -> Json<Value> {
+async fn list_channels(Caller(doors): Caller) -> Json<Value> {
     let channels: Vec<Value> = doors.status.keys().map(|name| perform::channel(&doors, name)).collect();
     Json(json!({ "channels": channels }))
 }
@@ -174,166 +259,51 @@ async fn channel(Caller(doors): Caller, Path(name): Path<String>) -> Answer {
     Ok(Json(perform::channel(&doors, &name)))
 }
 
-async fn clear(Caller(doors): Caller, body: Bytes) -> Answer {
-    ask(&doors, "ClearAll", with_names(&body, &[], &[])?).await
-}
-
-async fn undo(Caller(doors): Caller) -> Answer {
-    ask(&doors, "Undo", json!({})).await
-}
-
-async fn import(Caller(doors): Caller) -> Answer {
-    ask(&doors, "ImportProducts", json!({})).await
-}
-
-async fn state(Caller(doors): Caller) -> Answer {
-    ask(&doors, "GetState", json!({})).await
-}
-
-async fn version(Caller(doors): Caller) -> Answer {
-    ask(&doors, "GetVersion", json!({})).await
-}
-
 /// Each currency's digits: amounts are in minor units, and tables elsewhere differ.
 async fn currencies() -> Json<Value> {
-    Json(money::table().map(|(code, digits)| (code.to_owned(), digits.into())).collect::<Map<_, _>>().into())
-}
-
-async fn products(Caller(doors): Caller) -> Json<Value> {
-    let state = doors.director.state();
-    Json(json!({ "rev": state.rev, "products": state.products.values().collect::<Vec<_>>() }))
-}
-
-async fn cards(Caller(doors): Caller) -> Json<Value> {
-    let state = doors.director.state();
     Json(
-        json!({ "rev": state.rev, "cards": state.cards.values().collect::<Vec<_>>(), "airings": state.airings }),
+        money::table()
+            .map(|(code, digits)| (code.to_owned(), digits.into()))
+            .collect::<serde_json::Map<_, _>>()
+            .into(),
     )
 }
 
-/// The body is the picture's file.
-async fn put_image(Caller(doors): Caller, Path(sku): Path<String>, body: Bytes) -> Answer {
-    if !doors.director.state().products.contains_key(&sku) {
-        return Err(Error::field(Kind::NotFound, "sku", format!("there is no product {sku:?}")));
-    }
-    doors.allow(Role::Assistant)?;
-    let image = keep_picture(&doors, body).await?;
-    let Json(answer) = ask(&doors, "SetImage", json!({ "sku": sku, "image": image })).await?;
-    Ok(Json(json!({ "rev": answer["rev"], "image": image })))
-}
-
-/// The body is a picture's file, for a template's own field; its id.
-async fn add_picture(Caller(doors): Caller, body: Bytes) -> Answer {
-    doors.allow(Role::Assistant)?;
-    Ok(Json(json!({ "image": keep_picture(&doors, body).await? })))
-}
-
-async fn keep_picture(doors: &Doors, body: Bytes) -> Result<String, Error> {
-    let pictures = doors.pictures.clone();
-    match tokio::task::spawn_blocking(move || pictures.add(&body)).await {
-        Ok(Ok(image)) => Ok(image),
-        Ok(Err(error)) => Err(Error::field(Kind::BadField, "image", error)),
-        Err(error) => Err(Error::plain(Kind::Failed, error)),
-    }
-}
-
-async fn templates(Caller(doors): Caller) -> Answer {
-    ask(&doors, "GetTemplates", json!({})).await
-}
-
-/// The OGraf manifest.
-async fn template(Caller(doors): Caller, Path(id): Path<String>) -> Answer {
-    let state = doors.director.state();
-    state
-        .templates
-        .get(&id)
-        .map(|template| Json((*template.manifest).clone()))
-        .ok_or_else(|| no_template(&id))
-}
-
-fn no_template(id: &str) -> Error {
-    let id: String = id.chars().take(80).collect();
-    Error::field(Kind::NotFound, "template", format!("there is no template {id:?}"))
-}
-
+/// A page of a list.
 #[derive(Deserialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-struct Where {
-    #[serde(default)]
-    channel: Option<String>,
-    /// `card`, `canvas` or `overlay`.
-    #[serde(default)]
-    view: Option<String>,
-    #[serde(default)]
-    guides: bool,
+#[serde(deny_unknown_fields)]
+struct Page {
+    limit: Option<usize>,
+    after: Option<String>,
 }
 
-/// The card as it will look on air.
-async fn preview(
-    Caller(doors): Caller,
-    Path(card): Path<String>,
-    Query(place): Query<Where>,
-) -> Result<Response, Error> {
-    let found = doors.director.state().cards.get(&card).cloned();
-    let card =
-        found.ok_or_else(|| Error::field(Kind::NotFound, "cardId", format!("there is no card {card:?}")))?;
-    paint(&doors, Subject::Card(Box::new(card)), place).await
+impl Page {
+    /// Its part of `all`, and what the next page comes after.
+    fn of<'a, V>(&self, all: &'a Map<V>) -> (Vec<&'a V>, Option<&'a str>) {
+        let from = self.after.clone().map_or(Bound::Unbounded, Bound::Excluded);
+        let mut rest = all.range((from, Bound::Unbounded));
+        let most = self.limit.unwrap_or(usize::MAX).max(1);
+        let page: Vec<_> = rest.by_ref().take(most).collect();
+        let next = rest.next().and_then(|_| page.last()).map(|(name, _)| name.as_str());
+        (page.into_iter().map(|(_, value)| value).collect(), next)
+    }
 }
 
-/// A card that is not saved, as it would look; what would be refused is refused here too.
-async fn draft(Caller(doors): Caller, Query(place): Query<Where>, body: Bytes) -> Result<Response, Error> {
-    let action = message::read("PutCard", Some(with_names(&body, &[], &[])?))?;
-    let message::Action::Change(crate::director::Order { command: Command::PutCard(card), .. }) = action
-    else {
-        return Err(Error::plain(Kind::BadField, "it is not a card"));
-    };
-    let id = card.id.clone();
+async fn list_products(Caller(doors): Caller, Query(page): Query<Page>) -> Json<Value> {
     let state = doors.director.state();
-    // On a copy of the state in which nothing is on air: a draft of a card on air may be anything.
-    let empty = crate::state::State { airings: Vec::new(), ..(*state).clone() };
-    let (after, _) = empty
-        .apply(Command::PutCard(card), &crate::state::Moment::nowhere())
-        .map_err(|error| Error::from(crate::director::Error::from(error)))?;
-    let card: Card = after.cards.get(&id).cloned().unwrap_or_default();
-    paint(&doors, Subject::Card(Box::new(card)), place).await
+    let (products, next) = page.of(&state.products);
+    Json(json!({ "rev": state.rev, "products": products, "next": next }))
 }
 
-async fn thumbnail(Caller(doors): Caller, Path(id): Path<String>) -> Result<Response, Error> {
-    if doors.director.state().templates.get(&id).is_none() {
-        return Err(no_template(&id));
-    }
-    let place = Where { channel: None, view: None, guides: false };
-    paint(&doors, Subject::Sample(id), place).await
+async fn product(Caller(doors): Caller, Path(sku): Path<String>) -> Answer {
+    let state = doors.director.state();
+    let found = state.products.get(&sku).ok_or_else(|| no_product(&sku))?;
+    Ok(Json(json!({ "rev": state.rev, "product": found })))
 }
 
-async fn paint(doors: &Doors, subject: Subject, place: Where) -> Result<Response, Error> {
-    let channel = place.channel.unwrap_or_else(|| "main".into());
-    if !doors.status.contains_key(&channel) {
-        return Err(Error::no_channel(&channel));
-    }
-    let view = match place.view.as_deref() {
-        None | Some("card") => View::Card,
-        Some("canvas") => View::Canvas { has_guides: place.guides },
-        Some("overlay") => View::Overlay,
-        Some(_) => return Err(Error::field(Kind::BadField, "view", "it is card, canvas or overlay")),
-    };
-    let painter = doors.painter.clone();
-    let painted = tokio::task::spawn_blocking(move || painter(&subject, &channel, view)).await;
-    let painting = match painted {
-        Ok(Ok(painting)) => painting,
-        Ok(Err(error)) => return Err(Error::plain(Kind::Failed, error)),
-        Err(error) => return Err(Error::plain(Kind::Failed, error)),
-    };
-    let headers = [(header::CONTENT_TYPE, "image/png"), (header::CACHE_CONTROL, "no-store")];
-    let mut response = (headers, painting.png).into_response();
-    // Words may be in any script: headers take ASCII.
-    let problems = serde_json::to_string(&painting.problems).unwrap_or_default();
-    if let Ok(value) = header::HeaderValue::from_str(&problems)
-        && !painting.problems.is_empty()
-    {
-        response.headers_mut().insert("vitrine-problems", value);
-    }
-    Ok(response)
+fn no_product(sku: &str) -> Error {
+    let sku: String = sku.chars().take(80).collect();
+    Error::field(Kind::NotFound, "sku", format!("there is no product {sku:?}"))
 }
 
 /// Ready when every channel's programme keeps up with its clock.

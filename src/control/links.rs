@@ -32,6 +32,13 @@ impl Default for Wish {
     }
 }
 
+/// A [`Wish`] in JSON Schema.
+pub(super) fn schema() -> Value {
+    let minutes = json!({ "type": "integer", "minimum": 1, "maximum": MOST_MIN, "default": USUAL_MIN });
+    json!({ "type": "object", "additionalProperties": false,
+        "properties": { "minutes": minutes, "show": { "type": ["string", "null"] } } })
+}
+
 /// `POST /channels/{channel}/links {"minutes":720}`, with `"show"` for that show alone.
 pub(super) async fn make(
     Caller(doors): Caller,

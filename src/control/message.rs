@@ -5,12 +5,16 @@
 
 mod people;
 mod rundown;
+mod schema;
 
+use schemars::JsonSchema;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 
 pub use self::people::PeopleRequest;
+pub use self::schema::{common, schema};
+use super::catalogue::Import;
 use super::error::{Error, Kind};
 use crate::config::DEFAULT_SOURCE_RANK;
 use crate::director::Order;
@@ -35,8 +39,20 @@ pub enum Action {
         /// Which.
         rundown_id: String,
     },
-    /// Read the import directory.
-    Import,
+    /// Take products from a file.
+    Import {
+        /// Which, and how.
+        import: Import,
+        /// Also prices that are doubted.
+        is_confirmed: bool,
+    },
+    /// Take what a shop told, or leave it.
+    Answer {
+        /// Which question.
+        question_id: String,
+        /// Which of the two.
+        is_taken: bool,
+    },
     /// Make a stream key.
     MakeStreamKey {
         /// For which channel.
@@ -97,6 +113,8 @@ pub const REQUESTS: &[&str] = &[
     "SwapCard",
     "AdvanceCard",
     "HideAll",
+    "SetPractice",
+    "AnswerQuestion",
     "Undo",
     "GetPeople",
     "PutOperator",
@@ -117,7 +135,9 @@ impl Action {
             // The director looks what it is.
             Self::Undo => Role::Assistant,
             // It may bring prices of what is on air.
-            Self::Import | Self::People(PeopleRequest::Journal { .. }) => Role::Producer,
+            Self::Import { .. } | Self::Answer { .. } | Self::People(PeopleRequest::Journal { .. }) => {
+                Role::Producer
+            }
             Self::MakeStreamKey { .. } | Self::RotateStreamKey { .. } | Self::People(_) => Role::Owner,
         }
     }
@@ -130,12 +150,13 @@ impl Action {
                 | Self::GetVersion
                 | Self::GetTemplates
                 | Self::ExportRundown { .. }
+                | Self::Import { import: Import { dry_run: true, .. }, .. }
                 | Self::People(PeopleRequest::List | PeopleRequest::Journal { .. })
         )
     }
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 struct CardIn {
     card_id: String,
@@ -143,13 +164,13 @@ struct CardIn {
     channel: String,
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 struct CardOnly {
     card_id: String,
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 struct Price {
     sku: String,
@@ -161,34 +182,49 @@ struct Price {
     currency: Option<String>,
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 struct Stock {
     sku: String,
     stock: Patch<u32>,
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 struct Image {
     sku: String,
     image: Patch<String>,
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 struct Sku {
     sku: String,
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 struct Clear {
     #[serde(default)]
     channel: Option<String>,
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+struct Reply {
+    question_id: String,
+    is_taken: bool,
+}
+
+#[derive(Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+struct Practice {
+    #[serde(default = "main_channel")]
+    channel: String,
+    is_on: bool,
+}
+
+#[derive(Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 struct NewKey {
     #[serde(default = "main_channel")]
@@ -198,13 +234,13 @@ struct NewKey {
     rank: u32,
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 struct KeyId {
     key_id: String,
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 struct SourceIn {
     #[serde(default = "main_channel")]
@@ -221,7 +257,7 @@ impl SourceIn {
     }
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 struct Nothing {}
 
@@ -243,12 +279,13 @@ pub fn read(request_type: &str, data: Option<Value>) -> Result<Action, Error> {
     let if_rev = take(&mut data, "ifRev")?;
     let idempotency_key: Option<String> = take(&mut data, "idempotencyKey")?;
     let is_cut = take(&mut data, "skipAnimation")?.unwrap_or(false);
+    let is_confirmed = take(&mut data, "confirmed")?.unwrap_or(false);
     let command = match request_type {
         "GetState" => return fields::<Nothing>(data).map(|_| Action::GetState),
         "GetTemplates" => return fields::<Nothing>(data).map(|_| Action::GetTemplates),
         "Undo" => return fields::<Nothing>(data).map(|_| Action::Undo),
         "GetVersion" => return fields::<Nothing>(data).map(|_| Action::GetVersion),
-        "ImportProducts" => return fields::<Nothing>(data).map(|_| Action::Import),
+        "ImportProducts" => return fields(data).map(|import| Action::Import { import, is_confirmed }),
         "ExportRundown" => {
             return fields(data)
                 .map(|rundown::RundownOnly { rundown_id }| Action::ExportRundown { rundown_id });
@@ -279,6 +316,13 @@ pub fn read(request_type: &str, data: Option<Value>) -> Result<Action, Error> {
             fields(data).map(|Image { sku, image }| Command::SetImage { sku, image: image.value() })?
         }
         "ClearAll" => fields(data).map(|Clear { channel }| Command::ClearAll { channel })?,
+        "AnswerQuestion" => {
+            return fields(data)
+                .map(|Reply { question_id, is_taken }| Action::Answer { question_id, is_taken });
+        }
+        "SetPractice" => {
+            fields(data).map(|Practice { channel, is_on }| Command::SetPractice { channel, is_on })?
+        }
         "PutProduct" => fields::<Product>(data).map(Command::PutProduct)?,
         "RemoveProduct" => fields(data).map(|Sku { sku }| Command::DeleteProduct { sku })?,
         "PutCard" => fields::<Card>(data).map(Command::PutCard)?,
@@ -307,7 +351,7 @@ pub fn read(request_type: &str, data: Option<Value>) -> Result<Action, Error> {
             Err(Error::field(Kind::UnknownType, "requestType", format!("there is no request {name:?}")))
         })?,
     };
-    Ok(Action::Change(Order { command, if_rev, idempotency_key, is_cut, by: None }))
+    Ok(Action::Change(Order { command, if_rev, idempotency_key, is_cut, is_confirmed, by: None }))
 }
 
 fn take<T: DeserializeOwned>(data: &mut Map<String, Value>, name: &'static str) -> Result<Option<T>, Error> {

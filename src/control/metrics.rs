@@ -67,7 +67,7 @@ pub async fn metrics(State(doors): State<Doors>) -> Response {
     let _ = writeln!(text, "# TYPE vitrine_airings gauge");
     let state = doors.director.state();
     for (channel, _) in &all {
-        let count = state.airings.iter().filter(|airing| airing.channel == **channel).count();
+        let count = state.in_picture(channel).count();
         let _ = writeln!(text, "vitrine_airings{{channel=\"{channel}\"}} {count}");
     }
     for (name, kind, value) in OF_PUBLISHER {

@@ -2,10 +2,10 @@
 
 use serde_json::{Value, json};
 
-use super::error::{Error, Kind};
+use super::error::Error;
 use super::message::{self, Action, REQUESTS};
 use super::people::desk;
-use super::{Doors, import, rundowns};
+use super::{Doors, catalogue, questions, rundowns};
 use crate::director::Order;
 use crate::id;
 use crate::media::ChannelStatus;
@@ -22,6 +22,14 @@ const MOST_DATA: usize = 4096;
 /// [`Error`]; nothing has changed then.
 pub async fn ask(doors: &Doors, request: &str, data: Option<Value>) -> Result<Value, Error> {
     let action = message::read(request, data.clone())?;
+    act(doors, request, action, data.unwrap_or_default()).await
+}
+
+/// The same of a request that is read; the journal gets `data`.
+///
+/// # Errors
+/// [`Error`]; nothing has changed then.
+pub async fn act(doors: &Doors, request: &str, action: Action, data: Value) -> Result<Value, Error> {
     if action.is_a_look() {
         doors.allow(action.needed(&doors.director.state()))?;
         return perform(doors, action).await;
@@ -30,7 +38,7 @@ pub async fn ask(doors: &Doors, request: &str, data: Option<Value>) -> Result<Va
         Ok(()) => perform(doors, action).await,
         Err(error) => Err(error),
     };
-    note(doors, request, data.unwrap_or_default(), &outcome).await;
+    note(doors, request, data, &outcome).await;
     outcome
 }
 
@@ -88,12 +96,11 @@ async fn perform(doors: &Doors, action: Action) -> Result<Value, Error> {
         }
         Action::People(request) => desk::perform(doors, request).await,
         Action::ExportRundown { rundown_id } => rundowns::bundle(doors, &rundown_id),
-        Action::Import => {
-            let report = import::run(doors, import::Take::All)
-                .await
-                .map_err(|error| Error::plain(Kind::BadField, error))?;
+        Action::Import { import, is_confirmed } => {
+            let report = catalogue::run(doors, import, is_confirmed).await?;
             Ok(serde_json::to_value(report).unwrap_or_default())
         }
+        Action::Answer { question_id, is_taken } => questions::answer(doors, &question_id, is_taken).await,
         Action::MakeStreamKey { channel, name, rank, if_rev } => {
             let (id, secret) = (id::new("key"), id::secret());
             let (made, digest) = (WallTime::now(), id::digest(&secret));
@@ -170,6 +177,8 @@ pub fn snapshot(doors: &Doors) -> Value {
         }
         fields.insert("now".into(), json!(WallTime::now()));
         fields.insert("you".into(), json!({ "name": doors.who.name, "role": doors.who.role }));
+        fields.insert("questions".into(), doors.questions.all());
+        fields.insert("pictures".into(), json!(doors.fetching.progress()));
         fields.insert("present".into(), json!(doors.people.presence().all()));
     }
     snapshot

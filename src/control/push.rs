@@ -99,6 +99,7 @@ fn flat(doors: &Doors, channel: &str) -> Value {
     json!({
         "rev": state.rev,
         "channel": channel,
+        "isPractice": state.practice.contains(channel),
         "isLive": !status.publishers.is_empty(),
         "onAir": on_air.join(","),
         "onAirCount": on_air.len(),

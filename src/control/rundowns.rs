@@ -1,57 +1,91 @@
 //! Rundowns over REST: the same requests as over the WebSocket, with the names in the path.
 
-use axum::body::Bytes;
-use axum::extract::{DefaultBodyLimit, Path};
-use axum::routing::{get, post, put};
-use axum::{Json, Router};
+use axum::Json;
+use axum::extract::Path;
+use axum::http::Method;
 use serde_json::{Value, json};
 
 use super::Doors;
+use super::api::{Gives, Table, Takes};
 use super::error::{Error, Kind};
-use super::http::{Answer, ask, named, with_names};
+use super::http::Answer;
 use super::people::door::Caller;
 use crate::state::rundown::Bundle;
 
-/// A rundown with its cards and products is as large as a whole show.
+/// Bytes of an import.
 const MOST_IMPORT: usize = 8 * 1024 * 1024;
 
-pub(super) fn routes() -> Router<Doors> {
-    let import = Router::new()
-        .route("/rundowns/import", post(import_rundown))
-        .layer(DefaultBodyLimit::max(MOST_IMPORT));
-    Router::new()
-        .route("/rundowns", get(list))
-        .route("/rundowns/{rundown}", get(one).put(put_rundown).patch(update).delete(remove))
-        .route("/rundowns/{rundown}/export", get(export))
-        .route("/rundowns/{rundown}/items", post(add_item))
-        .route("/rundowns/{rundown}/items/{item}", put(put_item).delete(remove_item))
-        .route("/rundowns/{rundown}/items/{item}/move", post(move_item))
-        .route("/rundowns/{rundown}/items/{item}/duplicate", post(duplicate))
-        .route("/channels/{channel}/rundown", put(choose))
-        .route("/channels/{channel}/cue", put(cue))
-        .route("/channels/{channel}/take", post(take))
-        .route("/channels/{channel}/hide-all", post(hide_all))
-        .merge(import)
+pub(super) fn table() -> Table {
+    Table::new("Rundowns")
+        .row(
+            (Method::GET, "/rundowns"),
+            "GetRundowns",
+            "All rundowns, and where channels stand",
+            (&[], Takes::None, Gives::Object),
+            list,
+        )
+        .row(
+            (Method::GET, "/rundowns/{rundownId}"),
+            "GetRundown",
+            "One rundown",
+            (&[], Takes::None, Gives::Object),
+            one,
+        )
+        .ask(Method::PUT, "/rundowns/{rundownId}", "PutRundown", "Adds or replaces a rundown")
+        .ask(Method::PATCH, "/rundowns/{rundownId}", "UpdateRundown", "Another title, or the show is over")
+        .ask(Method::DELETE, "/rundowns/{rundownId}", "RemoveRundown", "Takes a rundown away; its cards stay")
+        .ask(
+            Method::GET,
+            "/rundowns/{rundownId}/export",
+            "ExportRundown",
+            "A rundown with its cards and their products",
+        )
+        .ask(Method::POST, "/rundowns/{rundownId}/items", "PutItem", "Adds a line")
+        .ask(Method::PUT, "/rundowns/{rundownId}/items/{itemId}", "PutItem", "Adds or replaces a line")
+        .ask(
+            Method::DELETE,
+            "/rundowns/{rundownId}/items/{itemId}",
+            "RemoveItem",
+            "Takes a line out; its card stays",
+        )
+        .ask(
+            Method::POST,
+            "/rundowns/{rundownId}/items/{itemId}/move",
+            "MoveItem",
+            "Moves a line before another, or to the end",
+        )
+        .ask(
+            Method::POST,
+            "/rundowns/{rundownId}/items/{itemId}/duplicate",
+            "DuplicateItem",
+            "A copy behind it, with a copy of its card",
+        )
+        .ask(Method::PUT, "/channels/{channel}/rundown", "ChooseRundown", "Begins a rundown in a channel")
+        .ask(Method::PUT, "/channels/{channel}/cue", "CueItem", "Says what is taken next")
+        .ask(
+            Method::POST,
+            "/channels/{channel}/take",
+            "Take",
+            "Puts on air what is next, and cues what comes after it",
+        )
+        .ask(
+            Method::POST,
+            "/channels/{channel}/hide-all",
+            "HideAll",
+            "Takes everything out, each with its animation",
+        )
 }
 
-named! {
-    put_rundown => "PutRundown", "rundownId";
-    update => "UpdateRundown", "rundownId";
-    remove => "RemoveRundown", "rundownId";
-    add_item => "PutItem", "rundownId";
-    put_item => "PutItem", "rundownId", "itemId";
-    remove_item => "RemoveItem", "rundownId", "itemId";
-    move_item => "MoveItem", "rundownId", "itemId";
-    duplicate => "DuplicateItem", "rundownId", "itemId";
-    choose => "ChooseRundown", "channel";
-    cue => "CueItem", "channel";
-    take => "Take", "channel";
-    hide_all => "HideAll", "channel";
-    export => "ExportRundown", "rundownId";
-}
-
-async fn import_rundown(Caller(doors): Caller, body: Bytes) -> Answer {
-    ask(&doors, "ImportRundown", with_names(&body, &[], &[])?).await
+/// A rundown with its cards and products is as large as a whole show.
+pub(super) fn import_table() -> Table {
+    Table::new("Rundowns")
+        .ask(
+            Method::POST,
+            "/rundowns/import",
+            "ImportRundown",
+            "Brings in what was exported, whole or not at all",
+        )
+        .most(MOST_IMPORT)
 }
 
 async fn list(Caller(doors): Caller) -> Json<Value> {

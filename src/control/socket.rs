@@ -5,7 +5,9 @@
 //! Identified a `StateSnapshot` event carries everything. Source: obs-websocket, docs/generated/protocol.md.
 
 mod wire;
+mod written;
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use axum::extract::State;
@@ -14,17 +16,18 @@ use axum::http::{HeaderMap, Uri};
 use axum::response::Response;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
+use futures_util::SinkExt;
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 use tokio::sync::{broadcast, mpsc};
 
 use self::wire::{Frame, PROTOCOLS, Wire};
+pub use self::written::Written;
 use super::error::Error;
 use super::people::{Who, door};
 use super::{Doors, perform};
 use crate::director::Event;
 use crate::id;
-use crate::state::Role;
 
 /// A message larger than this closes the connection.
 const MOST_BYTES: usize = 1024 * 1024;
@@ -38,6 +41,13 @@ const MOST_BATCH: usize = 200;
 const IDENTIFY_LIMIT: Duration = Duration::from_secs(10);
 /// How long a client may take to read.
 const SEND_LIMIT: Duration = Duration::from_secs(10);
+/// After events the next wait so long, and go out together: a change alone goes at once, and a flood costs one write for
+/// several.
+const PACE: Duration = Duration::from_millis(25);
+/// Events that go out together.
+const MOST_TOGETHER: usize = 64;
+/// A channel's status is told so often at most: it may change with every frame.
+const STATUS_PACE: Duration = Duration::from_millis(100);
 /// Status messages that wait for a client; more are left out, the next says more.
 const STATUS: usize = 16;
 
@@ -113,6 +123,8 @@ impl Session {
         self.doors.who = who;
         let mut people = self.doors.people.changes();
         let mut presence = self.doors.people.presence().changes();
+        let mut questions = self.doors.questions.changes();
+        let mut fetching = self.doors.fetching.changes();
         let (mut may_ask, mut refill) = (MOST_A_SECOND, tokio::time::interval(REFILL));
         // Subscribed before the snapshot is taken: nothing between the two is lost.
         let mut events = self.doors.director.events();
@@ -121,8 +133,10 @@ impl Session {
         shelf.borrow_and_update();
         self.send(2, json!({ "negotiatedRpcVersion": 1 })).await?;
         self.snapshot(intents).await?;
+        let (mut rest, mut is_resting) = (std::pin::pin!(tokio::time::sleep(PACE)), false);
         loop {
             tokio::select! {
+                () = rest.as_mut(), if is_resting => is_resting = false,
                 incoming = self.socket.recv(), if may_ask > 0 => match incoming {
                     Some(Ok(message)) => {
                         may_ask -= self.incoming(message, &mut intents).await?;
@@ -137,19 +151,30 @@ impl Session {
                     let data = json!({ "present": self.doors.people.presence().all() });
                     self.send_event(intents, "PresenceChanged", data).await?;
                 }
-                event = events.recv() => match event {
-                    Ok(event) => self.event(&event, intents).await?,
-                    // Too slow for the events: the whole state, and on from there.
-                    Err(broadcast::error::RecvError::Lagged(_)) => self.snapshot(intents).await?,
-                    Err(broadcast::error::RecvError::Closed) => return Ok(()),
-                },
+                Ok(()) = questions.changed() => {
+                    let data = json!({ "questions": self.doors.questions.all() });
+                    self.send_event(intents, "QuestionsChanged", data).await?;
+                }
+                Ok(()) = fetching.changed() => {
+                    let data = json!({ "pictures": self.doors.fetching.progress() });
+                    self.send_event(intents, "ImportChanged", data).await?;
+                }
+                event = events.recv(), if !is_resting => {
+                    match event {
+                        Ok(event) => self.events(&event, &mut events, intents).await?,
+                        // Too slow for the events: the whole state, and on from there.
+                        Err(broadcast::error::RecvError::Lagged(_)) => self.snapshot(intents).await?,
+                        Err(broadcast::error::RecvError::Closed) => return Ok(()),
+                    }
+                    rest.set(tokio::time::sleep(PACE));
+                    is_resting = true;
+                }
                 Ok(()) = shelf.changed() => {
                     let data = perform::templates(&self.doors);
                     self.send_event(intents, "TemplatesChanged", data).await?;
                 }
                 Some(channel) = status.recv() => {
-                    let data = perform::channel(&self.doors, &channel);
-                    self.send_event(intents, "ChannelStatusChanged", data).await?;
+                    self.status(&channel, intents).await?;
                 }
             }
         }
@@ -201,6 +226,7 @@ impl Session {
                         Ok(()) | Err(mpsc::error::TrySendError::Full(_)) => {}
                         Err(mpsc::error::TrySendError::Closed(_)) => return,
                     }
+                    tokio::time::sleep(STATUS_PACE).await;
                 }
             });
         }
@@ -258,46 +284,68 @@ impl Session {
         self.send_event(intents, "StateSnapshot", data).await
     }
 
+    /// An event, and what is there already of those after it.
+    async fn events(
+        &mut self,
+        first: &Event,
+        others: &mut broadcast::Receiver<Arc<Event>>,
+        intents: u32,
+    ) -> Result<(), Ended> {
+        self.event(first, intents).await?;
+        for _ in 1..MOST_TOGETHER {
+            match others.try_recv() {
+                Ok(event) => self.event(&event, intents).await?,
+                Err(broadcast::error::TryRecvError::Lagged(_)) => return self.snapshot(intents).await,
+                Err(_) => break,
+            }
+        }
+        in_time(self.socket.flush()).await
+    }
+
     async fn event(&mut self, event: &Event, intents: u32) -> Result<(), Ended> {
-        if event.rev <= self.snapshot_rev {
+        if event.rev <= self.snapshot_rev || intents & INTENT == 0 {
             return Ok(());
         }
-        for change in &event.changes {
-            let Ok(Value::Object(mut change)) = serde_json::to_value(change) else { continue };
-            let mut data = change.remove("eventData").unwrap_or_default();
-            let name = change.remove("eventType").unwrap_or_default();
-            if let Some(source) = data.get_mut("source")
-                && self.doors.who.role < Role::Owner
-            {
-                perform::hide_address(source);
-            }
-            if let Value::Object(fields) = &mut data {
-                fields.insert("rev".into(), event.rev.into());
-                let times =
-                    event.programme.iter().map(|(channel, time)| (channel.clone(), time.as_millis().into()));
-                fields.insert("programmeMs".into(), Value::Object(times.collect()));
-            }
-            self.send_event(intents, name.as_str().unwrap_or_default(), data).await?;
+        let messages = self.doors.written.event(event, self.wire, self.doors.who.role);
+        for message in messages.iter() {
+            in_time(self.socket.feed(message.clone())).await?;
         }
         Ok(())
+    }
+
+    async fn status(&mut self, channel: &str, intents: u32) -> Result<(), Ended> {
+        if intents & INTENT == 0 {
+            return Ok(());
+        }
+        let Some(status) = self.doors.status.get(channel).map(|status| status.borrow().clone()) else {
+            return Ok(());
+        };
+        let value = || perform::channel(&self.doors, channel);
+        let message = self.doors.written.channel(channel, &status, self.wire, value);
+        in_time(self.socket.send(message)).await
     }
 
     async fn send_event(&mut self, intents: u32, name: &str, data: Value) -> Result<(), Ended> {
         if intents & INTENT == 0 {
             return Ok(());
         }
-        self.send(5, json!({ "eventType": name, "eventIntent": INTENT, "eventData": data })).await
+        self.send(5, written::told(name, data)).await
     }
 
     async fn send(&mut self, op: u8, d: Value) -> Result<(), Ended> {
-        match tokio::time::timeout(SEND_LIMIT, self.socket.send(self.wire.write(op, &d))).await {
-            Ok(Ok(())) => Ok(()),
-            _ => Err(None),
-        }
+        in_time(self.socket.send(self.wire.write(op, &d))).await
     }
 
     fn read(&self, message: &Message) -> Result<Frame, Ended> {
         self.wire.read(message).map_err(|reason| Some((Close::Decode, reason)))
+    }
+}
+
+/// A client that does not read for too long is gone.
+async fn in_time<E>(sending: impl Future<Output = Result<(), E>>) -> Result<(), Ended> {
+    match tokio::time::timeout(SEND_LIMIT, sending).await {
+        Ok(Ok(())) => Ok(()),
+        _ => Err(None),
     }
 }
 

@@ -18,8 +18,9 @@ use image::{ImageFormat, Rgb, RgbImage};
 use serde::Deserialize;
 use serde_json::json;
 
+use super::api::ask;
 use super::error::{Error, Kind};
-use super::http::{Answer, ask, bearer};
+use super::http::{Answer, bearer};
 use super::people::door::{Caller, unauthorised};
 use super::{Doors, Subject, View};
 use crate::state::Rundown;
@@ -53,7 +54,7 @@ pub(super) fn routes(doors: &Doors) -> Router<Doors> {
         .route("/rundown/{verb}", on(both, rundown))
         .route("/rundown/focusByID/{item}", on(both, focus))
         .route("/panic", on(both, panic))
-        .route("/cards/{card}/button.jpg", get(button))
+        .route("/cards/{cardId}/button.jpg", get(button))
         .layer(middleware::from_fn_with_state(doors.clone(), authorised))
 }
 

@@ -25,7 +25,7 @@ use super::content::{self, Content, Look, When};
 use super::raster;
 use super::studio::Studio;
 use super::template::Design;
-use crate::media::{Canvas, CardProblem};
+use crate::media::{Canvas, CardProblem, Turn};
 use crate::state::{Airing, Card, Slot, State};
 use crate::time::{MediaTime, ProgramClock};
 
@@ -63,6 +63,8 @@ pub struct Desk {
     pub qr_percent: f64,
     /// What is wrong with cards on air is told here.
     pub problems: watch::Sender<Vec<CardProblem>>,
+    /// When cards come and go is told here.
+    pub turns: watch::Sender<Vec<Turn>>,
 }
 
 /// The state of the work.
@@ -168,8 +170,7 @@ impl Desk {
     fn follow(&self, work: &mut Work, state: &State) {
         let seen = work.seen;
         let is_cut = seen.is_some_and(|seen| state.cut_rev(&self.channel) > seen);
-        let on_air: Vec<&Airing> =
-            state.airings.iter().filter(|airing| airing.channel == self.channel).collect();
+        let on_air: Vec<&Airing> = state.in_picture(&self.channel).collect();
         let now = self.clock.now();
         let next = self.next_frame();
         work.failed.clear();
@@ -400,12 +401,17 @@ impl Desk {
                 problems.push(CardProblem { card_id: item.airing.card_id.clone(), text });
             }
         }
-        self.problems.send_if_modified(|told| {
-            let is_new = *told != problems;
-            *told = problems;
-            is_new
-        });
+        tell(&self.problems, problems);
+        tell(&self.turns, work.items.iter().map(Item::turn).collect());
     }
+}
+
+fn tell<T: PartialEq>(to: &watch::Sender<T>, now: T) {
+    to.send_if_modified(|told| {
+        let is_new = *told != now;
+        *told = now;
+        is_new
+    });
 }
 
 /// What the programme may still be composing when it is late.

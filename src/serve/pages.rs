@@ -1,12 +1,13 @@
 //! The web pages, embedded in the binary, and `/go/{code}`, where the QR on a card leads.
 
+use std::collections::BTreeMap;
 use std::fmt::Write;
 
-use axum::Router;
 use axum::extract::{Path, State};
 use axum::http::{StatusCode, header};
 use axum::response::{Html, IntoResponse, Redirect, Response};
 use axum::routing::get;
+use axum::{Json, Router};
 use rust_embed::RustEmbed;
 
 use crate::director::DirectorHandle;
@@ -25,8 +26,10 @@ pub fn router(director: DirectorHandle) -> Router {
     Router::new()
         .route("/", get(|| async { Redirect::temporary("/watch/main") }))
         .route("/control", get(|| async { page("control.html") }))
+        .route("/api", get(|| async { page("api.html") }))
         .route("/host", get(|| async { page("host.html") }))
         .route("/watch/{channel}", get(watch))
+        .route("/assets/lang.json", get(languages))
         .route("/assets/{*file}", get(asset))
         .route("/go/{code}", get(go))
         .with_state(director)
@@ -48,6 +51,18 @@ fn page(name: &str) -> Response {
 
 async fn asset(Path(name): Path<String>) -> Response {
     file(&name)
+}
+
+/// Each language that the pages speak beside English: its code, and its own name for itself.
+async fn languages() -> Response {
+    let names: BTreeMap<String, String> = Web::iter().filter_map(|name| language(&name)).collect();
+    ([(header::CACHE_CONTROL, "no-cache")], Json(names)).into_response()
+}
+
+fn language(name: &str) -> Option<(String, String)> {
+    let code = name.strip_prefix("lang/")?.strip_suffix(".json")?;
+    let words: BTreeMap<String, String> = serde_json::from_slice(&Web::get(name)?.data).ok()?;
+    Some((code.to_owned(), words.get("")?.clone()))
 }
 
 fn file(name: &str) -> Response {
@@ -147,4 +162,74 @@ fn ascii(link: &str) -> String {
 
 fn escaped(text: &str) -> String {
     text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::BTreeSet;
+
+    /// Names, examples and signs, which are the same everywhere.
+    const NAMES: &[&str] = &[
+        "Vitrine",
+        "WooCommerce",
+        "Shopify",
+        "JSON",
+        "EUR",
+        "Stream Deck",
+        "import",
+        "https://",
+        "https://shop.example",
+        "↑",
+        "↓",
+        "",
+    ];
+
+    fn text(name: &str) -> String {
+        String::from_utf8(Web::get(name).unwrap().data.into_owned()).unwrap()
+    }
+
+    /// What stands between tags, but for code, titles and scripts.
+    fn of_page(page: &str) -> BTreeSet<String> {
+        let is_hidden =
+            |tag: &str| ["script", "title", "code", "style"].iter().any(|name| tag.starts_with(name));
+        let pieces = page.split('<').filter_map(|piece| piece.split_once('>'));
+        let shown = pieces.filter(|(tag, _)| !is_hidden(tag)).map(|(_, text)| text.replace("&nbsp;", " "));
+        shown.map(|text| text.split_whitespace().collect::<Vec<_>>().join(" ")).collect()
+    }
+
+    /// The texts that a script translates, where they stand in the call itself.
+    fn of_script(script: &str) -> BTreeSet<String> {
+        let calls = script
+            .split(" t(\"")
+            .skip(1)
+            .chain(script.split("(t(\"").skip(1))
+            .chain(script.split("{t(\"").skip(1));
+        calls.filter_map(|rest| rest.split_once('"')).map(|(text, _)| text.to_owned()).collect()
+    }
+
+    #[test]
+    fn every_language_has_every_text() {
+        let mut needed = BTreeSet::new();
+        for page in ["control.html", "host.html", "watch.html"] {
+            needed.extend(of_page(&text(page)));
+        }
+        let scripts: Vec<String> =
+            Web::iter().filter(|name| name.ends_with(".js") && !name.contains('/')).map(Into::into).collect();
+        for script in &scripts {
+            needed.extend(of_script(&text(script)));
+        }
+        assert!(scripts.len() > 10 && needed.len() > 200, "{} texts", needed.len());
+        let languages: Vec<String> =
+            Web::iter().filter(|name| name.starts_with("lang/")).map(Into::into).collect();
+        assert!(languages.contains(&"lang/zh.json".to_owned()));
+        for language in languages {
+            let words: BTreeMap<String, String> = serde_json::from_str(&text(&language)).unwrap();
+            let missing: Vec<&String> = needed
+                .iter()
+                .filter(|text| !words.contains_key(*text) && !NAMES.contains(&text.as_str()))
+                .collect();
+            assert!(missing.is_empty(), "{language} lacks {missing:#?}");
+        }
+    }
 }

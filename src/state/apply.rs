@@ -19,14 +19,11 @@ impl State {
         let mut next = self.clone();
         let changes = match command {
             Command::PutProduct(product) => next.put_product(product),
+            Command::ImportProducts { products, cards } => next.import_products(products, cards),
             Command::DeleteProduct { sku } => next.delete_product(&sku),
             Command::SetImage { sku, image } => next.edit_product(&sku, |product| product.image = image),
             Command::SetPrice { sku, price_minor, old_price_minor, currency } => {
-                next.edit_product(&sku, |product| {
-                    product.price_minor = price_minor.unwrap_or(product.price_minor);
-                    patch(&mut product.old_price_minor, old_price_minor);
-                    product.currency = currency.unwrap_or_else(|| product.currency.clone());
-                })
+                next.edit_product(&sku, |product| product.set_price(price_minor, old_price_minor, currency))
             }
             Command::SetStock { sku, stock } => next.edit_product(&sku, |product| product.stock = stock),
             Command::PutCard(card) => next.put_card(card),
@@ -45,6 +42,7 @@ impl State {
             Command::HideAll { channel } => next.hide_all(&channel, moment),
             Command::EndDue { airing_ids } => Ok(next.end_due(&airing_ids, moment)),
             Command::ClearAll { channel } => next.clear(channel, moment),
+            Command::SetPractice { channel, is_on } => next.set_practice(channel, is_on, moment),
             Command::PutStreamKey(key) => next.put_stream_key(key),
             Command::RotateStreamKey { key_id, digest } => {
                 next.rotate_stream_key(&key_id, digest, moment.wall)
@@ -79,6 +77,11 @@ impl State {
     /// The revision of the last command whose changes show at once in a channel.
     pub fn cut_rev(&self, channel: &str) -> u64 {
         self.cuts.get(channel).copied().unwrap_or_default()
+    }
+
+    /// What viewers of a channel see.
+    pub fn in_picture(&self, channel: &str) -> impl Iterator<Item = &Airing> {
+        self.airings.iter().filter(move |airing| airing.channel == channel && !airing.is_practice)
     }
 
     /// The airing of a card in a channel, if it is on air there.

@@ -2,13 +2,16 @@
 
 use std::collections::BTreeMap;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::time::{MediaTime, WallTime};
 
 /// Where on the canvas a card rests, inside the safe area; one airing a slot, but for [`Slot::Free`].
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize, JsonSchema,
+)]
 #[serde(rename_all = "kebab-case")]
 pub enum Slot {
     /// Bottom left.
@@ -54,7 +57,7 @@ impl Slot {
 }
 
 /// A share or factor in ten-thousandths: exact, so that two equal ones are equal. A decimal number on the wire.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(try_from = "f64", into = "f64")]
 pub struct Ratio(pub u32);
 
@@ -82,7 +85,7 @@ impl From<Ratio> for f64 {
 
 /// A free place: 0 is at the left or top edge of the picture, 1 at the right or bottom one, as in CSS's
 /// `background-position`. So no value leads out of the picture.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Position {
     /// 0 to 1, left to right.
@@ -92,7 +95,7 @@ pub struct Position {
 }
 
 /// How a card comes, goes, or changes its price.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Transition {
     /// At once.
@@ -110,7 +113,7 @@ pub enum Transition {
 }
 
 /// A card's own transitions; what is missing is the template's.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Transitions {
     /// How it comes.
@@ -149,7 +152,7 @@ impl Transitions {
 }
 
 /// How a movement's speed goes. Source: the keywords of CSS Easing Functions 1, and `back`, which overshoots.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Easing {
     /// The same all the way.
@@ -166,7 +169,7 @@ pub enum Easing {
 }
 
 /// A prepared item that can go on air.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Card {
     /// Chosen by people; unique.
@@ -254,6 +257,9 @@ pub struct Airing {
     /// Programme time at which it goes out by itself, in nanoseconds.
     #[serde(default)]
     pub ends_programme: Option<MediaTime>,
+    /// Its channel practises: no viewer sees it.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub is_practice: bool,
 }
 
 fn first_step() -> u32 {

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
@@ -33,6 +34,21 @@ impl<T> Patch<T> {
     }
 }
 
+/// What it sets, or `null`.
+impl<T: JsonSchema> JsonSchema for Patch<T> {
+    fn inline_schema() -> bool {
+        true
+    }
+
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        format!("Patch_{}", T::schema_name()).into()
+    }
+
+    fn json_schema(generator: &mut schemars::SchemaGenerator) -> schemars::Schema {
+        Option::<T>::json_schema(generator)
+    }
+}
+
 impl<'de, T: Deserialize<'de>> Deserialize<'de> for Patch<T> {
     fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         Ok(Option::<T>::deserialize(deserializer)?.map_or(Self::Clear, Self::Set))
@@ -44,6 +60,13 @@ impl<'de, T: Deserialize<'de>> Deserialize<'de> for Patch<T> {
 pub enum Command {
     /// Adds or replaces a product.
     PutProduct(Product),
+    /// Adds or replaces products, and adds cards of them; all or none.
+    ImportProducts {
+        /// As they are to be.
+        products: Vec<Product>,
+        /// Of the new ones.
+        cards: Vec<Card>,
+    },
     /// Takes a product out of the catalogue.
     DeleteProduct {
         /// Which.
@@ -140,6 +163,13 @@ pub enum Command {
         /// Their ids.
         airing_ids: Vec<String>,
     },
+    /// Begins to practise in a channel, or ends it and takes off what was practised with.
+    SetPractice {
+        /// Where.
+        channel: String,
+        /// Which of the two.
+        is_on: bool,
+    },
     /// Takes everything off air at once, without animation.
     ClearAll {
         /// Where; nothing means everywhere.
@@ -204,7 +234,7 @@ pub enum Command {
 }
 
 /// Changes to a card's fields.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 pub struct CardEdit {
     /// Its own title.
@@ -278,6 +308,13 @@ pub enum Change {
         /// Where; nothing means everywhere.
         channel: Option<String>,
     },
+    /// A channel begins to practise, or ends it.
+    PracticeChanged {
+        /// Where.
+        channel: String,
+        /// Which of the two.
+        is_on: bool,
+    },
     /// A stream key is new or has another secret.
     StreamKeyChanged {
         /// As it is now.
@@ -323,7 +360,9 @@ impl Change {
             | Self::CardMoved { airing }
             | Self::CardHidden { airing, .. } => Some(&airing.channel),
             Self::AllCleared { channel } => channel.as_deref(),
-            Self::SourceChanged { channel, .. } | Self::CueChanged { channel, .. } => Some(channel),
+            Self::SourceChanged { channel, .. }
+            | Self::CueChanged { channel, .. }
+            | Self::PracticeChanged { channel, .. } => Some(channel),
             _ => None,
         }
     }

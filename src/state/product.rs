@@ -1,9 +1,10 @@
 //! What is sold, and at what price: the only place that a card's price, stock and sold-out come from.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// Something that is sold.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Product {
     /// The seller's own number for it; unique.

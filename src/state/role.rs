@@ -4,12 +4,13 @@
 //! mistake: an assistant changes what is not on air, and takes things off it; the rest is a producer's. Keys and people are
 //! the owner's.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{Command, State};
 
 /// In rising order.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Role {
     /// Looks.
@@ -58,11 +59,13 @@ impl Role {
             }
             // It may bring cards and products that are on air.
             Command::ImportRundown(_)
+            | Command::ImportProducts { .. }
             | Command::ShowCard { .. }
             | Command::ToggleCard { .. }
             | Command::NextStep { .. }
             | Command::SwapCard { .. }
             | Command::AdvanceCard { .. }
+            | Command::SetPractice { .. }
             | Command::ChooseRundown { .. }
             | Command::Take { .. } => Self::Producer,
             // The last is the server's own.

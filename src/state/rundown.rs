@@ -1,11 +1,12 @@
 //! Rundowns: a show's cards in their order, and where a channel stands in one.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{Card, Product};
 
 /// A show's cards, in order.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Rundown {
     /// Chosen by people; unique.
@@ -34,7 +35,7 @@ impl Rundown {
 }
 
 /// A card in a rundown, or the heading of a section.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Item {
     /// Unique in its rundown; made from the card's when it is empty.
@@ -106,7 +107,7 @@ pub enum Edit {
 }
 
 /// A rundown with all that it needs: what is exported is imported elsewhere.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Bundle {
     /// It.

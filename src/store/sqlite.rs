@@ -26,6 +26,7 @@ CREATE TABLE IF NOT EXISTS stream_keys (id TEXT PRIMARY KEY, digest BLOB NOT NUL
 CREATE TABLE IF NOT EXISTS sources (channel TEXT PRIMARY KEY, body TEXT NOT NULL) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS rundowns (id TEXT PRIMARY KEY, body TEXT NOT NULL) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS cues (channel TEXT PRIMARY KEY, body TEXT NOT NULL) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS practices (channel TEXT PRIMARY KEY, body TEXT NOT NULL) WITHOUT ROWID;
 PRAGMA user_version = 2;
 ";
 
@@ -131,6 +132,10 @@ impl Store for Sqlite {
             sources: self.by_channel("source", "SELECT channel, body FROM sources")?,
             rundowns: rundowns.into_iter().map(|rundown| (rundown.id.clone(), rundown)).collect(),
             cues: self.by_channel("cue", "SELECT channel, body FROM cues")?,
+            practice: self
+                .by_channel::<bool>("practice", "SELECT channel, body FROM practices")?
+                .into_keys()
+                .collect(),
             ..State::default()
         })
     }
@@ -240,6 +245,11 @@ fn save_change(transaction: &rusqlite::Transaction, change: &Change) -> rusqlite
         }
         Change::CueChanged { channel, cue: None } => {
             transaction.execute("DELETE FROM cues WHERE channel = ?1", [channel])
+        }
+        Change::PracticeChanged { channel, is_on: true } => transaction
+            .execute("INSERT OR REPLACE INTO practices VALUES (?1, ?2)", params![channel, json(&true)]),
+        Change::PracticeChanged { channel, is_on: false } => {
+            transaction.execute("DELETE FROM practices WHERE channel = ?1", [channel])
         }
         Change::AllCleared { .. } => Ok(0), // each airing's end is a change of its own
     }?;

@@ -349,12 +349,13 @@ ROWS = {
     "m": lambda clip: [("(m) three rungs / the same x264 encodes bare", ladder(clip), 1.1, "<=")],
     "n": lambda _: with_server(
         lambda server: [("(n) glass to glass in hls.js, s", glass.glass_to_glass(server, spawn, until), 2.0, "<=")]),
+    "p": lambda clip: with_server(lambda server: cards.crowd_rows(ROOT, server, clip, 20)),
     "o": lambda _: with_server(lambda server: [("(o) composed to monitor, the worst, ms", glass.monitor_delay(server), 300, "<=")]),
 }
 
 
 def main():
-    only = sys.argv[sys.argv.index("--only") + 1] if "--only" in sys.argv else "abcdefghijklmno"
+    only = sys.argv[sys.argv.index("--only") + 1] if "--only" in sys.argv else "abcdefghijklmnop"
     clip = make_clip()
     rows = [row for letters, measure in ROWS.items() if set(letters) & set(only) for row in measure(clip)]
     missed = table(rows)

@@ -1,4 +1,4 @@
-"""Rows (c), (j), (k), (l) of the bench: what cards on the picture cost. Used by bench.py."""
+"""Rows (c), (j), (k), (l), (p) of the bench: what cards on the picture cost. Used by bench.py."""
 
 import http.client, json, os, re, resource, shutil, subprocess, threading, time
 
@@ -77,7 +77,7 @@ def storm_rows(server, clip, seconds):
         connection = http.client.HTTPConnection(address)
         begin, n = time.monotonic(), 0
         while not stop.is_set():
-            body = json.dumps({"priceMinor": 1000 + (n * 2 + first) % 7000})
+            body = json.dumps({"priceMinor": 5000 + (n * 2 + first) % 3900})
             connection.request("POST", "/api/v1/products/cup/price", body, {"authorization": "Bearer bench-admin-token"})
             connection.getresponse().read()
             sent[0] += 1
@@ -104,6 +104,31 @@ def storm_rows(server, clip, seconds):
     yield "(j) changes a second to a card on air", sent[0] / seconds, 190, ">="
     yield "(j) latest frame meanwhile, ms behind", late, 100, "<="
     yield "(j) until the last change is in the picture, s", settled, 0.5, "<="
+
+
+def crowd_rows(root, server, clip, seconds):
+    """(p): 500 control pages listen while 200 prices a second change; when has each heard of each?"""
+    server.product()
+    host = server.publish(clip)
+    server.until_on_time()
+    server.api("POST", "/cards/cup/show", {})
+    before = server.channel()
+    command = [f"{root}/target/release/examples/crowd", server.http.split("//")[1], server.token, "500", "200", str(int(seconds))]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+    late = 0
+    while process.poll() is None:
+        time.sleep(0.5)
+        late = max(late, server.channel()["behindMs"])
+    after = server.channel()
+    found = json.loads(process.stdout.read())
+    host.kill()
+    skipped = after["skippedFrames"] - before["skippedFrames"]
+    print(f"(p) 500 listeners, 200 changes a second for {seconds:g} s: p50 {found['p50']:.1f}, p99 {found['p99']:.1f}, max {found['max']:.1f} ms; "
+          f"{found['events']} heard, {found['missed']} not; the programme was at most {late} ms late, {skipped} pictures left out")
+    yield "(p) from a command to all of 500 pages, 99 %, ms", found["p99"], 50, "<"
+    yield "(p) changes that a page did not hear of", found["missed"], 0, "<="
+    yield "(p) pictures left out meanwhile", skipped, 0, "<="
+    yield "(p) latest frame meanwhile, ms behind", late, 100, "<="
 
 
 def prepared_rows(server, rss_mib):

@@ -26,5 +26,5 @@ def table(rows):
     for name, value, bar, sign in sorted(rows):
         well = {"<": value < bar, "<=": value <= bar, ">=": value >= bar}[sign]
         missed += not well
-        print(f"{name:60} {value:9.3f} {sign:>2}{bar:6g}  {value / bar:5.0%}  {'ok' if well else 'OVER'}")
+        print(f"{name:60} {value:9.3f} {sign:>2}{bar:6g}  {f'{value / bar:.0%}' if bar else '':>5}  {'ok' if well else 'OVER'}")
     return missed

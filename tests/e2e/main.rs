@@ -6,9 +6,11 @@
 #![allow(clippy::unwrap_used)] // a failed step fails the test, with its place
 
 mod access;
+mod api;
 mod archive;
 mod browser;
 mod cards;
+mod catalogue;
 mod clean;
 mod encoder;
 mod endless;
@@ -19,9 +21,11 @@ mod keys;
 mod ladder;
 mod metadata;
 mod pace;
+mod pages;
 mod people;
 mod pictures;
 mod playlist;
+mod practice;
 mod publish;
 mod pull;
 mod push;

@@ -218,17 +218,17 @@ fn an_edit_is_taken_back_by_whoever_made_it() {
     let (_, assistant) = token(&server, "Mei", "assistant");
     let (mut mine, mut hers) = (Control::connect(&server), Control::connect_as(&server, &assistant));
     let price = || server.api("GET", "/state", b"").1["products"]["cup"]["priceMinor"].as_i64();
-    hers.request("SetPrice", &json!({ "sku": "cup", "priceMinor": 890 }));
+    hers.request("SetPrice", &json!({ "sku": "cup", "priceMinor": 7890 }));
     mine.request("SetStock", &json!({ "sku": "cup", "stock": 5 }));
     hers.request("Undo", &json!({}));
     assert_eq!(price(), Some(8900));
     assert_eq!(hers.ask("Undo", &json!({})).0["code"], 604, "the rest is not hers");
     assert_eq!(server.api("GET", "/state", b"").1["products"]["cup"]["stock"], 5);
     // Meanwhile on air: it is not hers to change any more, and so not to take back.
-    hers.request("SetPrice", &json!({ "sku": "cup", "priceMinor": 990 }));
+    hers.request("SetPrice", &json!({ "sku": "cup", "priceMinor": 7990 }));
     mine.request("ShowCard", &json!({ "cardId": "cup" }));
     assert_eq!(hers.ask("Undo", &json!({})).0["code"], 703);
-    assert_eq!(price(), Some(990));
+    assert_eq!(price(), Some(7990));
 }
 
 #[tokio::test(flavor = "multi_thread")]

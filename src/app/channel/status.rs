@@ -6,11 +6,15 @@ use std::time::Duration;
 use tokio::sync::watch;
 
 use crate::ingest::admission::Presence;
-use crate::media::{CardProblem, ChannelStatus, CodeCheck, PublisherStatus, PushStatus, Role, SourceStatus};
+use crate::media::{
+    CardPhase, CardProblem, ChannelStatus, CodeCheck, PublisherStatus, PushStatus, Role, SourceStatus, Turn,
+};
 use crate::overlay::board::Drawn;
 use crate::program::Progress;
 use crate::serve::live::Live;
+use crate::time::MediaTime;
 
+const NEVER: MediaTime = MediaTime(u64::MAX);
 /// The status is told at least this often.
 const STATUS_EVERY: Duration = Duration::from_secs(1);
 
@@ -22,6 +26,7 @@ pub(super) struct Follow {
     pub(super) progress: watch::Receiver<Progress>,
     pub(super) drawn: watch::Receiver<Drawn>,
     pub(super) problems: watch::Receiver<Vec<CardProblem>>,
+    pub(super) turns: watch::Receiver<Vec<Turn>>,
     pub(super) codes: watch::Receiver<Vec<CodeCheck>>,
     pub(super) storage: watch::Receiver<Option<String>>,
     pub(super) clean: watch::Receiver<Option<String>>,
@@ -36,6 +41,8 @@ impl Follow {
         loop {
             let now = *self.progress.borrow_and_update();
             let shown = *self.drawn.borrow_and_update();
+            let turns = self.turns.borrow_and_update().clone();
+            let turn = turns.iter().filter_map(|turn| turn.next(now.frame)).min().unwrap_or(NEVER);
             let (publisher, publishers) = ranked(self.presence.borrow_and_update().clone());
             self.status.send_replace(ChannelStatus {
                 publisher,
@@ -49,6 +56,7 @@ impl Follow {
                 skipped_frames: now.skipped_frames,
                 drawn_rev: shown.rev,
                 drawn_ms: shown.first_frame.as_millis(),
+                cards: turns.iter().filter_map(|turn| phase(turn, now.frame)).collect(),
                 card_problems: self.problems.borrow_and_update().clone(),
                 codes: self.codes.borrow_and_update().clone(),
                 storage_problem: self.storage.borrow_and_update().clone(),
@@ -61,16 +69,24 @@ impl Follow {
                 changed = self.source.changed() => changed.is_err(),
                 changed = self.drawn.changed() => changed.is_err(),
                 changed = self.problems.changed() => changed.is_err(),
+                changed = self.turns.changed() => changed.is_err(),
                 changed = self.codes.changed() => changed.is_err(),
                 Ok(()) = self.clean.changed() => false,
                 Ok(()) = self.pushes.changed() => false, // without targets nobody tells
-                changed = self.progress.wait_for(|progress| progress.showing != now.showing) => changed.is_err(),
+                changed = self.progress.wait_for(|progress| progress.showing != now.showing || progress.frame >= turn) => {
+                    changed.is_err()
+                }
             };
             if has_ended {
                 return;
             }
         }
     }
+}
+
+fn phase(turn: &Turn, now: MediaTime) -> Option<CardPhase> {
+    let phase = turn.phase(now)?;
+    Some(CardPhase { airing_id: turn.airing_id.clone(), card_id: turn.card_id.clone(), phase })
 }
 
 /// Who is on air or would be, and everybody, the best rank first.

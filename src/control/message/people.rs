@@ -1,8 +1,10 @@
 //! Requests about people and the journal.
 
+use schemars::{JsonSchema, SchemaGenerator};
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
+use super::schema::of;
 use super::{Error, fields};
 use crate::state::Role;
 
@@ -46,7 +48,7 @@ pub enum PeopleRequest {
     },
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 struct OperatorIn {
     name: String,
@@ -55,26 +57,26 @@ struct OperatorIn {
     password: Option<String>,
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 struct NameOnly {
     name: String,
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 struct TokenIn {
     name: String,
     role: Role,
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 struct TokenOnly {
     token_id: String,
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 struct JournalIn {
     #[serde(default)]
@@ -85,6 +87,19 @@ struct JournalIn {
 
 fn usual_limit() -> u64 {
     100
+}
+
+/// The data of a request, if it is one of these.
+pub(super) fn schema(request_type: &str, generator: &mut SchemaGenerator) -> Option<Value> {
+    Some(match request_type {
+        "GetPeople" => of::<super::Nothing>(generator),
+        "PutOperator" => of::<OperatorIn>(generator),
+        "RemoveOperator" => of::<NameOnly>(generator),
+        "MakeToken" => of::<TokenIn>(generator),
+        "RevokeToken" => of::<TokenOnly>(generator),
+        "GetJournal" => of::<JournalIn>(generator),
+        _ => return None,
+    })
 }
 
 /// Reads a request of this kind; nothing when it is another.

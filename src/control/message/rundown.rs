@@ -1,19 +1,21 @@
 //! Requests about rundowns. Pure.
 
+use schemars::{JsonSchema, SchemaGenerator};
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
+use super::schema::{of, with};
 use super::{CardIn, Error, fields, main_channel, needed, take};
 use crate::state::rundown::{Bundle, Edit, Item, Rundown};
 use crate::state::{Command, Patch};
 
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub(super) struct RundownOnly {
     pub(super) rundown_id: String,
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 struct Described {
     rundown_id: String,
@@ -23,14 +25,14 @@ struct Described {
     is_archived: Option<bool>,
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 struct ItemIn {
     rundown_id: String,
     item_id: String,
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 struct Moved {
     rundown_id: String,
@@ -39,14 +41,14 @@ struct Moved {
     before: Option<String>,
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 struct ChannelOnly {
     #[serde(default = "main_channel")]
     channel: String,
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 struct Chosen {
     #[serde(default = "main_channel")]
@@ -54,12 +56,29 @@ struct Chosen {
     rundown_id: Patch<String>,
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 struct Cued {
     #[serde(default = "main_channel")]
     channel: String,
     item_id: Patch<String>,
+}
+
+/// The data of a request, if it is one of these.
+pub(super) fn schema(request_type: &str, generator: &mut SchemaGenerator) -> Option<Value> {
+    Some(match request_type {
+        "PutRundown" => of::<Rundown>(generator),
+        "RemoveRundown" | "ExportRundown" => of::<RundownOnly>(generator),
+        "UpdateRundown" => of::<Described>(generator),
+        "ImportRundown" => of::<Bundle>(generator),
+        "PutItem" => with(of::<Item>(generator), &["rundownId"], &["before"]),
+        "MoveItem" => of::<Moved>(generator),
+        "RemoveItem" | "DuplicateItem" => of::<ItemIn>(generator),
+        "ChooseRundown" => of::<Chosen>(generator),
+        "CueItem" => of::<Cued>(generator),
+        "Take" | "HideAll" => of::<ChannelOnly>(generator),
+        _ => return None,
+    })
 }
 
 /// The command of a request, if it is one of these.

@@ -1,11 +1,10 @@
 //! Requests about people: letting them in and out, signing in, and the journal of what they did.
 
+use axum::Json;
 use axum::body::{Body, Bytes};
-use axum::extract::{Path, Query, State};
-use axum::http::{HeaderMap, StatusCode, Uri, header};
+use axum::extract::{Query, State};
+use axum::http::{HeaderMap, Method, StatusCode, Uri, header};
 use axum::response::{IntoResponse, Response};
-use axum::routing::{delete, get, post, put};
-use axum::{Json, Router};
 use futures_util::{StreamExt, stream};
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -13,44 +12,73 @@ use serde_json::{Value, json};
 use super::door::{self, Caller};
 use super::{Error, Kind, MOST, OWNER, Operator, PASSWORD, People, Token, hashed};
 use crate::control::Doors;
-use crate::control::http::{Answer, ask, named, with_names};
+use crate::control::api::{Gives, Parameter, Table, Takes, ask, parameter};
+use crate::control::http::Answer;
 use crate::control::message::PeopleRequest;
 use crate::id;
 use crate::state::Role;
 use crate::store::people::Entry;
 use crate::time::WallTime;
 
+/// Bytes of somebody who is not known yet.
+const MOST_LOGIN: usize = 4096;
 /// Entries in one answer.
 const MOST_ENTRIES: u64 = 1000;
 
 /// For whoever has come in.
-pub fn routes() -> Router<Doors> {
-    Router::new()
-        .route("/people", get(people))
-        .route("/operators/{name}", put(put_operator).delete(remove_operator))
-        .route("/tokens", post(make_token))
-        .route("/tokens/{token}", delete(revoke_token))
-        .route("/journal", get(journal))
-        .route("/journal.csv", get(journal_csv))
+pub(in crate::control) fn table() -> Table {
+    const JOURNAL: &[Parameter] = &[
+        parameter("limit", "integer", "So many at most; 100 without it"),
+        parameter("before", "integer", "What `before` said of the page before"),
+    ];
+    Table::new("People")
+        .ask(Method::GET, "/people", "GetPeople", "Who may come in, and who is here")
+        .ask(Method::PUT, "/operators/{name}", "PutOperator", "Lets somebody in, or changes role or password")
+        .ask(Method::DELETE, "/operators/{name}", "RemoveOperator", "Lets somebody in no more")
+        .ask(Method::POST, "/tokens", "MakeToken", "Makes a token for a program and tells it, this once")
+        .ask(Method::DELETE, "/tokens/{tokenId}", "RevokeToken", "Makes a token worth nothing")
+        .row(
+            (Method::GET, "/journal"),
+            "GetJournal",
+            "Who asked for what, at which programme time, the newest first",
+            (JOURNAL, Takes::None, Gives::Object),
+            journal,
+        )
+        .row(
+            (Method::GET, "/journal.csv"),
+            "ExportJournal",
+            "All of it, for a spreadsheet",
+            (&[], Takes::None, Gives::File("text/csv")),
+            journal_csv,
+        )
 }
 
 /// For whoever wants to come in, or leaves.
-pub fn session_routes() -> Router<Doors> {
-    Router::new().route("/session", post(sign_in).get(who_am_i).delete(sign_out))
+pub(in crate::control) fn session_table() -> Table {
+    let row = (&[][..], Takes::None, Gives::Object);
+    Table::new("Session")
+        .row(
+            (Method::POST, "/session"),
+            "SignIn",
+            "Signs a browser in",
+            (&[], Takes::Object(login), Gives::Object),
+            sign_in,
+        )
+        .row((Method::GET, "/session"), "GetSession", "Who has signed in", row, who_am_i)
+        .row(
+            (Method::DELETE, "/session"),
+            "SignOut",
+            "Signs the browser out",
+            (&[], Takes::None, Gives::Nothing),
+            sign_out,
+        )
+        .most(MOST_LOGIN)
 }
 
-named! {
-    put_operator => "PutOperator", "name";
-    remove_operator => "RemoveOperator", "name";
-    revoke_token => "RevokeToken", "tokenId";
-}
-
-async fn make_token(Caller(doors): Caller, body: Bytes) -> Answer {
-    ask(&doors, "MakeToken", with_names(&body, &[], &[])?).await
-}
-
-async fn people(Caller(doors): Caller) -> Answer {
-    ask(&doors, "GetPeople", json!({})).await
+fn login() -> Value {
+    let text = json!({ "type": "string" });
+    json!({ "type": "object", "required": ["password"], "additionalProperties": false,
+        "properties": { "name": { "type": ["string", "null"] }, "password": text } })
 }
 
 #[derive(Deserialize)]

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use self::plan::CHANGE_NANOS;
 use super::place;
-use crate::media::Canvas;
+use crate::media::{Canvas, Turn};
 use crate::overlay::animate::{self, Moves, Times};
 use crate::overlay::board::{Code, Crawl, Layer};
 use crate::overlay::colour::Format;
@@ -362,6 +362,18 @@ impl Item {
     }
 
     /// As the element blends it.
+    /// When it comes and goes.
+    pub(super) fn turn(&self) -> Turn {
+        let Times { enter, leave } = self.times;
+        Turn {
+            airing_id: self.airing.id.clone(),
+            card_id: self.card.id.clone(),
+            there: enter.map_or(MediaTime::ZERO, |enter| enter.offset(self.moves.enter_nanos)),
+            leaves: leave,
+            gone: leave.map(|leave| leave.offset(self.moves.leave_nanos)),
+        }
+    }
+
     pub(super) fn layer(&mut self, now: MediaTime) -> Layer {
         self.film.trim(now);
         let over = self.seconds.partition_point(|(from, _)| *from <= now);

@@ -39,8 +39,8 @@ impl Desk {
     /// Marks what is different in the state's picture from `next` on.
     pub(super) fn mark(&self, work: &mut Work, state: &State, next: MediaTime) {
         let (easel, now) = (self.easel(), self.clock.now());
-        let airings = state.airings.iter().filter(|airing| airing.channel == self.channel);
-        let on_air: BTreeSet<&str> = airings.map(|airing| airing.id.as_str()).collect();
+        let on_air: BTreeSet<&str> =
+            state.in_picture(&self.channel).map(|airing| airing.id.as_str()).collect();
         let shown = |item: &&Item| on_air.contains(item.airing.id.as_str());
         if work.seen.is_none() {
             let airing_ids = work.items.iter().filter(shown).map(|item| item.airing.id.clone()).collect();

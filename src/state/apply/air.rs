@@ -32,6 +32,7 @@ impl State {
             sku: card.sku,
             since: moment.wall,
             since_programme,
+            is_practice: self.practice.contains(&channel),
             channel,
             code: moment.code.clone(),
             step: 1,
@@ -91,6 +92,30 @@ impl State {
             channel.as_ref().is_none_or(|channel| *channel == airing.channel)
         });
         changes.push(Change::AllCleared { channel });
+        Ok(changes)
+    }
+
+    /// Not while something is on air: a picture must not lose its cards by a key that means something else.
+    pub(super) fn set_practice(
+        &mut self,
+        channel: String,
+        is_on: bool,
+        moment: &Moment,
+    ) -> Result<Changes, Error> {
+        self.check_channel(&channel)?;
+        if self.practice.contains(&channel) == is_on {
+            return Ok(Vec::new());
+        }
+        if is_on && self.airings.iter().any(|airing| airing.channel == channel) {
+            return Err(conflict("channel", "cards are on air: take them out before you practise".into()));
+        }
+        let mut changes = self.end_where(moment, Ending::Cleared, |airing| airing.channel == channel);
+        if is_on {
+            self.practice.insert(channel.clone());
+        } else {
+            self.practice.remove(&channel);
+        }
+        changes.push(Change::PracticeChanged { channel, is_on });
         Ok(changes)
     }
 

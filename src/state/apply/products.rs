@@ -1,8 +1,8 @@
 //! The rules of the catalogue.
 
-use super::{Changes, check_name, check_text, conflict, field, not_found};
+use super::{Changes, check_name, check_text, conflict, field, not_found, patch};
 use crate::state::product::check_link;
-use crate::state::{Change, Error, Product, State, money};
+use crate::state::{Card, Change, Error, Patch, Product, State, money};
 
 /// The largest amount: 10^12 minor units, which every currency's real prices stay under.
 const MOST_MINOR: i64 = 1_000_000_000_000;
@@ -10,7 +10,7 @@ const MOST_PRODUCTS: usize = 10_000;
 
 impl State {
     pub(super) fn put_product(&mut self, product: Product) -> Result<Changes, Error> {
-        check_product(&product)?;
+        product.check()?;
         if self.products.get(&product.sku) == Some(&product) {
             return Ok(Vec::new());
         }
@@ -19,6 +19,21 @@ impl State {
         }
         self.products.insert_mut(product.sku.clone(), product.clone());
         Ok(vec![Change::ProductChanged { product }])
+    }
+
+    pub(super) fn import_products(
+        &mut self,
+        products: Vec<Product>,
+        cards: Vec<Card>,
+    ) -> Result<Changes, Error> {
+        let mut changes = Changes::new();
+        for product in products {
+            changes.extend(self.put_product(product)?);
+        }
+        for card in cards {
+            changes.extend(self.put_card(card)?);
+        }
+        Ok(changes)
     }
 
     pub(super) fn edit_product(
@@ -45,32 +60,39 @@ impl State {
     }
 }
 
-fn check_product(product: &Product) -> Result<(), Error> {
-    check_name("sku", &product.sku)?;
-    check_text("title", &product.title, 300)?;
-    if money::currency(&product.currency).is_none() {
-        return Err(field(
-            "currency",
-            format!("{:?} is not an ISO 4217 code such as \"CNY\"", product.currency),
-        ));
+impl Product {
+    /// Other prices; what is not said stays.
+    pub(in crate::state) fn set_price(
+        &mut self,
+        price: Option<i64>,
+        old: Patch<i64>,
+        currency: Option<String>,
+    ) {
+        self.price_minor = price.unwrap_or(self.price_minor);
+        patch(&mut self.old_price_minor, old);
+        self.currency = currency.unwrap_or_else(|| self.currency.clone());
     }
-    if !(0..=MOST_MINOR).contains(&product.price_minor) {
-        return Err(field(
-            "priceMinor",
-            format!("{} is not between 0 and {MOST_MINOR}", product.price_minor),
-        ));
-    }
-    if let Some(old) = product.old_price_minor
-        && !(product.price_minor..=MOST_MINOR).contains(&old)
-    {
-        let reason = format!(
-            "{old} is below the price {}: a struck-through price is the higher one",
-            product.price_minor
-        );
-        return Err(field("oldPriceMinor", reason));
-    }
-    match &product.link {
-        Some(link) => check_link(link).map_err(|reason| field("link", reason)),
-        None => Ok(()),
+
+    /// Whether the catalogue can hold it.
+    ///
+    /// # Errors
+    /// [`Error::Field`].
+    pub fn check(&self) -> Result<(), Error> {
+        check_name("sku", &self.sku)?;
+        check_text("title", &self.title, 300)?;
+        if money::currency(&self.currency).is_none() {
+            let reason = format!("{:?} is not an ISO 4217 code such as \"CNY\"", self.currency);
+            return Err(field("currency", reason));
+        }
+        for (name, minor) in [("priceMinor", Some(self.price_minor)), ("oldPriceMinor", self.old_price_minor)]
+        {
+            if let Some(minor) = minor.filter(|minor| !(0..=MOST_MINOR).contains(minor)) {
+                return Err(field(name, format!("{minor} is not between 0 and {MOST_MINOR}")));
+            }
+        }
+        match &self.link {
+            Some(link) => check_link(link).map_err(|reason| field("link", reason)),
+            None => Ok(()),
+        }
     }
 }

@@ -113,8 +113,7 @@ fn errors_name_the_field_and_change_nothing() {
         (show("nosuch"), "cardId"),
         (Command::ShowCard { card_id: "a".into(), channel: "tv".into() }, "channel"),
         (set(Some(-1), Patch::Keep), "priceMinor"),
-        (set(Some(5000), Patch::Keep), "oldPriceMinor"),
-        (set(None, Patch::Set(10)), "oldPriceMinor"),
+        (set(None, Patch::Set(-10)), "oldPriceMinor"),
         (Command::PutProduct(Product { currency: "ABC".into(), ..product("x") }), "currency"),
         (Command::PutProduct(Product { title: " ".into(), ..product("x") }), "title"),
         (Command::PutProduct(Product { link: Some("javascript:alert(1)".into()), ..product("x") }), "link"),
@@ -266,4 +265,22 @@ fn free_places_are_never_taken_and_a_cut_is_marked() {
     assert_eq!(kinds(&changes), ["CardShown"]);
     assert_eq!((state.airings.len(), state.cut_rev("main")), (2, state.rev));
     assert_eq!(state.cut_rev("second"), 0, "another channel's cards move as ever");
+}
+
+#[test]
+fn what_is_practised_is_in_no_picture_and_goes_when_the_practice_ends() {
+    let practice = |is_on| Command::SetPractice { channel: "main".into(), is_on };
+    let (on_air, _) = shop().apply(show("a"), &moment(1)).unwrap();
+    let error = on_air.apply(practice(true), &moment(2)).unwrap_err();
+    assert_eq!(error.field(), "channel", "a card is on air: {error}");
+    let (state, changes) = shop().apply(practice(true), &moment(1)).unwrap();
+    assert_eq!(kinds(&changes), ["PracticeChanged"]);
+    assert_eq!(state.apply(practice(true), &moment(2)).unwrap().1, [], "it is so already");
+    let (state, _) = state.apply(show("a"), &moment(2)).unwrap();
+    assert!(state.on_air("a", "main").unwrap().is_practice);
+    assert_eq!(state.in_picture("main").count(), 0);
+    let (state, changes) = state.apply(practice(false), &moment(3)).unwrap();
+    assert_eq!(kinds(&changes), ["CardHidden", "PracticeChanged"]);
+    let (state, _) = state.apply(show("a"), &moment(4)).unwrap();
+    assert_eq!(state.in_picture("main").count(), 1);
 }
