@@ -232,15 +232,18 @@ impl Touched {
 
     /// Refuses a `command` that was made when the state was at `wanted`, if it would overwrite something newer.
     fn check(&self, command: &Command, wanted: u64, now: u64) -> Result<(), Error> {
-        let subject = Subject::of_command(command).filter(|_| wanted <= now);
-        let (what, now) = match subject {
-            Some(subject) => {
-                (subject.to_string(), self.by_subject.get(&subject).copied().unwrap_or(self.others))
+        let subjects = Subject::all_of_command(command);
+        if subjects.is_empty() || wanted > now {
+            let what = "the state".into();
+            return if wanted == now { Ok(()) } else { Err(Error::Stale { what, now, wanted }) };
+        }
+        for subject in subjects {
+            let now = self.by_subject.get(&subject).copied().unwrap_or(self.others);
+            if now > wanted {
+                return Err(Error::Stale { what: subject.to_string(), now, wanted });
             }
-            None if wanted == now => return Ok(()),
-            None => return Err(Error::Stale { what: "the state".into(), now, wanted }),
-        };
-        if now <= wanted { Ok(()) } else { Err(Error::Stale { what, now, wanted }) }
+        }
+        Ok(())
     }
 }
 

@@ -316,7 +316,7 @@ function drawQuestions() {
   });
   $("questions").hidden = !state.questions.length;
   $("questions").replaceChildren(...state.questions.map((one) => element("li", {},
-    element("span", { textContent: `${one.from}, ${state.products[one.sku]?.title ?? one.sku}: ${one.doubts.map((doubt) => doubt.reason).join("; ")}` }),
+    element("span", { textContent: `${one.from}, ${state.products[one.sku]?.title ?? one.sku}: ${one.reason}` }),
     answer(one, true), answer(one, false))));
 }
 
@@ -331,13 +331,19 @@ const DOUBTS = {
   confirmed: (text) => [`${text.replace(/^confirmed: it is needed, because /, "")}.\n\n${t("Is that right?")}`, { confirmed: true }],
 };
 
+/** What has to be sent besides, if whoever is asked wants it all the same. */
+function doubt(field, text) {
+  const [question, more] = DOUBTS[field]?.(text) ?? [];
+  return question && confirm(question) ? more : null;
+}
+
 /** Asks. Where somebody else was quicker, or a price looks wrong, says so and asks whether to go on. */
 async function request(name, data) {
   try {
     return await connection.request(name, data);
   } catch (error) {
-    const [question, more] = DOUBTS[error.field]?.(error.message) ?? [];
-    if (!question || !confirm(question)) throw error;
+    const more = doubt(error.field, error.message);
+    if (!more) throw error;
     return request(name, { ...data, ...more });
   }
 }
@@ -373,7 +379,7 @@ async function send(file) {
 const call = (path, options = {}) => fetch(`/api/v1${path}`, options);
 const isCardOn = (card) => onAir().some((airing) => airing.cardId === card.id);
 const rundown = joinRundown({
-  state, ask, say, titleOf, fetch: call, channel: () => channel, isConnected: () => isConnected, can,
+  state, ask, say, doubt, titleOf, fetch: call, channel: () => channel, isConnected: () => isConnected, can,
   edit: (card) => openCard({ card, isOn: isCardOn(card), state, channel, request, draw: drawDraft, send }),
 });
 const catalogue = joinCatalogue({

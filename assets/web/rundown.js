@@ -4,7 +4,8 @@ import { $, element } from "./dom.js";
 import { t } from "./i18n.js";
 import { actionOf, isOfButton, openKeys } from "./keys.js";
 
-/** `room`: `state`, `channel()`, `isConnected()`, `can(role)`, `ask(name, data)`, `titleOf(card)`, `edit(card)`, `fetch(path, options)`, `say(text)`. */
+/** `room`: `state`, `channel()`, `isConnected()`, `can(role)`, `ask(name, data)`, `titleOf(card)`, `edit(card)`, `fetch(path, options)`, `say(text)`,
+ *  `doubt(field, text)`. */
 export function joinRundown(room) {
   // A past show is looked at by whoever chooses it; the channel's own is everybody's.
   let chosen, past, dragged;
@@ -215,14 +216,26 @@ export function joinRundown(room) {
     link.click();
     setTimeout(() => URL.revokeObjectURL(link.href), 60_000);
   };
+  /** By REST: a whole show is more than a message takes. */
+  async function importBundle(bundle) {
+    const response = await room.fetch("/rundowns/import", { method: "POST", body: JSON.stringify(bundle) });
+    if (response.ok) return;
+    const { detail, field } = await response.json();
+    const more = room.doubt(field, detail);
+    if (!more) throw new Error(detail);
+    await importBundle({ ...bundle, ...more });
+  }
   $("rundown-import").onchange = async () => {
     const [file] = $("rundown-import").files;
     $("rundown-import").value = "";
     if (!file) return;
-    const response = await room.fetch("/rundowns/import", { method: "POST", body: file }).catch((error) => ({ ok: false, json: () => ({ detail: error.message }) }));
-    if (!response.ok) return room.say((await response.json()).detail);
+    let bundle;
+    try {
+      bundle = JSON.parse(await file.text());
+      await importBundle(bundle);
+    } catch (error) { return room.say(error.message); }
     room.say("");
-    const { rundown } = JSON.parse(await file.text());
+    const { rundown } = bundle;
     if (!rundown.isArchived) begin(rundown.rundownId);
   };
   $("rundown-search").oninput = draw;
@@ -258,11 +271,11 @@ export function joinRundown(room) {
   document.addEventListener("keydown", (event) => {
     const at = event.target, isLine = at.classList?.contains("line");
     const isWriting = at.closest?.("input, select, textarea, summary, dialog") || document.querySelector("dialog[open], .menu[open]");
-    if ($("room").hidden || isWriting || event.ctrlKey || event.metaKey || event.repeat && !event.key.startsWith("Arrow")) return;
+    if ($("room").hidden || isWriting || event.ctrlKey || event.metaKey || event.repeat && !["up", "down"].includes(actionOf(event)) && !event.altKey) return;
     // A button that is not a line keeps its own keys.
     if (at.closest?.("button, a") && !isLine && isOfButton(event)) return;
     const act = meaning(event);
-    if (!act || past && event.key !== "?" && !event.key.startsWith("Arrow")) return;
+    if (!act || past && event.key !== "?" && (event.altKey || !["up", "down"].includes(actionOf(event)))) return;
     event.preventDefault();
     if (room.isConnected()) act();
   });

@@ -69,6 +69,9 @@ pub(super) async fn announce(
     if !doors.status.contains_key(&channel) {
         return Err(Error::no_channel(&channel));
     }
+    if doors.director.state().practice.contains(&channel) {
+        return Err(Error::field(Kind::Conflict, "channel", "it practises: nothing reaches viewers"));
+    }
     let Announcement { metadata } = serde_json::from_slice(&body)
         .map_err(|error| Error::field(Kind::BadField, "metadata", format!("a text is wanted: {error}")))?;
     if metadata.is_empty() || metadata.len() > MOST_BYTES {

@@ -27,7 +27,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use self::feed::{Format, Options};
+use self::feed::{Format, Note, Options};
 use self::plan::{Manner, Pictures, Plan, Report};
 use super::Doors;
 use super::api::{Gives, Parameter, Table, Takes, parameter};
@@ -36,11 +36,13 @@ use super::http::Answer;
 use super::message::Action;
 use super::people::door::Caller;
 use super::perform;
-use crate::director::Order;
+use crate::director::{self, Order};
 use crate::time::WallTime;
 
 /// A file larger than this is refused.
 const MOST_BYTES: usize = 32 * 1024 * 1024;
+/// Of one import, while products change under it.
+const MOST_TRIES: u32 = 20;
 /// In the import directory, the first that is there is read when none is named.
 const USUAL: [&str; 4] = ["products.json", "products.csv", "products.tsv", "products.xml"];
 
@@ -176,37 +178,55 @@ pub fn is_there(import_dir: &Path) -> bool {
 pub async fn run(doors: &Doors, import: Import, is_confirmed: bool) -> Result<Report, Error> {
     let bad = |error: &dyn std::fmt::Display| Error::plain(Kind::BadField, error);
     let (is_trial, leave_out) = (import.dry_run, import.leave_out);
+    let manner = Manner {
+        only_new: import.only_new,
+        makes_cards: import.cards.unwrap_or(true),
+        pictures: import.pictures,
+    };
     let (state, directory) = (doors.director.state(), doors.import_dir.clone());
-    let planned = tokio::task::spawn_blocking(move || {
+    let feed = tokio::task::spawn_blocking(move || {
         let file = bytes_of(&import, &directory)?;
         let options = Options { format: import.format, currency: import.currency, shop: import.shop };
         let feed = feed::read(&file, &options, &|sku| state.products.get(sku), WallTime::now());
-        let feed = feed.map_err(|error| error.to_string())?;
-        let manner = Manner {
-            only_new: import.only_new,
-            makes_cards: import.cards.unwrap_or(true),
-            pictures: import.pictures,
-        };
-        Ok::<Plan, String>(plan::plan(&state, feed, manner))
+        feed.map_err(|error| error.to_string())
     });
-    let planned = planned.await.map_err(|error| Error::plain(Kind::Failed, error))?;
-    let Plan { command, pictures, mut report } = planned.map_err(|error| bad(&error))?;
-    if is_trial {
-        return Ok(report);
+    let feed = feed.await.map_err(|error| Error::plain(Kind::Failed, error))?.map_err(|error| bad(&error))?;
+    let mut tries = 0;
+    loop {
+        tries += 1;
+        let (feed, state) = (feed.clone(), doors.director.state());
+        let before = state.clone();
+        let planned = tokio::task::spawn_blocking(move || plan::plan(&state, feed, manner)).await;
+        let Plan { command, pictures, mut report } =
+            planned.map_err(|error| Error::plain(Kind::Failed, error))?;
+        if is_trial {
+            return Ok(report);
+        }
+        if let Some(first) = report.problems.first().filter(|_| !leave_out) {
+            return Err(bad(&in_words(first, report.problem_count)));
+        }
+        let (by, if_rev) = (Some(doors.who.name.clone()), Some(before.rev));
+        let order = Order { if_rev, is_confirmed, by, ..Order::from(command) };
+        match doors.director.apply(order).await {
+            // Prices and stocks go on changing while a file is read: what changed meanwhile is looked at again.
+            Err(director::Error::Stale { .. }) if tries < MOST_TRIES => {}
+            outcome => {
+                report.rev = outcome?;
+                report.is_taken = true;
+                doors.fetching.add(doors, &before, pictures);
+                return Ok(report);
+            }
+        }
     }
-    if let Some(first) = report.problems.first().filter(|_| !leave_out) {
-        let others = match report.problem_count {
-            1 => String::new(),
-            count => format!(", and {} more rows have mistakes", count - 1),
-        };
-        let field = first.field.clone().unwrap_or_default();
-        return Err(bad(&format!("row {}: {field}: {}{others}: nothing was taken", first.row, first.reason)));
-    }
-    let order = Order { is_confirmed, by: Some(doors.who.name.clone()), ..Order::from(command) };
-    report.rev = doors.director.apply(order).await?;
-    report.is_taken = true;
-    doors.fetching.add(doors, pictures);
-    Ok(report)
+}
+
+fn in_words(first: &Note, count: usize) -> String {
+    let others = match count {
+        1 => String::new(),
+        count => format!(", and {} more rows have mistakes", count - 1),
+    };
+    let field = first.field.as_deref().unwrap_or_default();
+    format!("row {}: {field}: {}{others}: nothing was taken", first.row, first.reason)
 }
 
 fn bytes_of(import: &Import, directory: &Path) -> Result<Bytes, String> {

@@ -37,13 +37,14 @@ const MOST_WORDS: usize = 1000;
 /// The routes.
 pub fn router(doors: Doors) -> Router {
     let table = table();
-    let document: Bytes =
-        serde_json::to_vec(&openapi::document(&table.operations)).unwrap_or_default().into();
+    let session = desk::session_table();
+    let operations = [table.operations, session.operations].concat();
+    let document: Bytes = serde_json::to_vec(&openapi::document(&operations)).unwrap_or_default().into();
     let described = || async move { ([(header::CONTENT_TYPE, "application/json")], document) };
     let api = table
         .router
         .layer(middleware::from_fn_with_state(doors.clone(), door::authorised))
-        .merge(desk::session_table().router)
+        .merge(session.router)
         .route("/hooks/{hook}", post(catalogue::hooks::hook).layer(DefaultBodyLimit::max(MOST_HOOK)))
         .route("/openapi.json", get(described))
         .merge(triggers::routes(&doors))

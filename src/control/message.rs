@@ -276,8 +276,9 @@ pub fn read(request_type: &str, data: Option<Value>) -> Result<Action, Error> {
         Some(Value::Object(data)) => data,
         Some(_) => return Err(Error::field(Kind::BadField, "requestData", "it is not an object")),
     };
-    let if_rev = take(&mut data, "ifRev")?;
+    let if_rev: Option<u64> = take(&mut data, "ifRev")?;
     let idempotency_key: Option<String> = take(&mut data, "idempotencyKey")?;
+    check_once(request_type, idempotency_key.as_deref(), if_rev)?;
     let is_cut = take(&mut data, "skipAnimation")?.unwrap_or(false);
     let is_confirmed = take(&mut data, "confirmed")?.unwrap_or(false);
     let command = match request_type {
@@ -327,10 +328,6 @@ pub fn read(request_type: &str, data: Option<Value>) -> Result<Action, Error> {
         "RemoveProduct" => fields(data).map(|Sku { sku }| Command::DeleteProduct { sku })?,
         "PutCard" => fields::<Card>(data).map(Command::PutCard)?,
         "RemoveCard" => fields(data).map(|CardOnly { card_id }| Command::DeleteCard { card_id })?,
-        // The secret is made anew each time, so it cannot be the same command twice.
-        "MakeStreamKey" | "RotateStreamKey" if idempotency_key.is_some() => {
-            return Err(Error::field(Kind::BadField, "idempotencyKey", "a secret is shown once only"));
-        }
         "MakeStreamKey" => {
             return fields(data).map(|NewKey { channel, name, rank }| Action::MakeStreamKey {
                 channel,
@@ -352,6 +349,37 @@ pub fn read(request_type: &str, data: Option<Value>) -> Result<Action, Error> {
         })?,
     };
     Ok(Action::Change(Order { command, if_rev, idempotency_key, is_cut, is_confirmed, by: None }))
+}
+
+/// Of an idempotency key.
+const MOST_KEY: usize = 200;
+
+/// Requests that cannot be told from another of the same words: their answers are secrets, or what they do depends on when.
+pub const NOT_ONCE: [&str; 9] = [
+    "MakeStreamKey",
+    "RotateStreamKey",
+    "Undo",
+    "ImportProducts",
+    "AnswerQuestion",
+    "PutOperator",
+    "RemoveOperator",
+    "MakeToken",
+    "RevokeToken",
+];
+
+fn check_once(request_type: &str, key: Option<&str>, if_rev: Option<u64>) -> Result<(), Error> {
+    if key.is_some_and(|key| key.len() > MOST_KEY) {
+        let reason = format!("longer than {MOST_KEY} characters");
+        return Err(Error::field(Kind::BadField, "idempotencyKey", reason));
+    }
+    if key.is_some() && NOT_ONCE.contains(&request_type) {
+        let reason = "it has no meaning for this request, which must not be sent again blindly";
+        return Err(Error::field(Kind::BadField, "idempotencyKey", reason));
+    }
+    if if_rev.is_some() && NOT_ONCE[2..].contains(&request_type) {
+        return Err(Error::field(Kind::BadField, "ifRev", "it has no meaning for this request"));
+    }
+    Ok(())
 }
 
 fn take<T: DeserializeOwned>(data: &mut Map<String, Value>, name: &'static str) -> Result<Option<T>, Error> {

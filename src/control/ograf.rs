@@ -7,6 +7,7 @@
 use std::collections::BTreeSet;
 
 use axum::body::Bytes;
+use axum::extract::rejection::QueryRejection;
 use axum::extract::{Path, Query, Request};
 use axum::http::{HeaderValue, Method, StatusCode, header};
 use axum::middleware::{self, Next};
@@ -45,7 +46,7 @@ pub(super) fn routes(doors: &Doors) -> Router<Doors> {
         .route(&at("updateAction"), post(update))
         .route(&at("stopAction"), post(stop))
         .route(&at("customActions/{action}"), post(custom_action))
-        .fallback(|| async { Refused(Error::plain(Kind::NotFound, "there is no such address")) })
+        .fallback(|| async { Refused::from(Error::plain(Kind::NotFound, "there is no such address")) })
         .layer(middleware::from_fn_with_state(doors.clone(), door::authorised))
         .layer(middleware::from_fn(for_other_pages))
 }
@@ -68,25 +69,36 @@ async fn for_other_pages(request: Request, next: Next) -> Response {
 }
 
 /// An error in `OGraf`'s form: RFC 7807 as plain JSON.
-struct Refused(Error);
+struct Refused {
+    status: u16,
+    detail: String,
+}
 
 impl From<Error> for Refused {
     fn from(error: Error) -> Self {
-        Self(error)
+        Self { status: error.kind.status().as_u16(), detail: error.detail }
     }
 }
 
 impl IntoResponse for Refused {
     fn into_response(self) -> Response {
-        let Error { kind, detail, .. } = self.0;
-        let status = match kind {
-            Kind::BadField | Kind::MissingField | Kind::Conflict => THREW,
-            kind => kind.status().as_u16(),
-        };
+        let Self { status, detail } = self;
         let code = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
         let title = code.canonical_reason().unwrap_or("The graphic refused");
         (code, Json(json!({ "title": title, "status": status, "detail": detail }))).into_response()
     }
+}
+
+/// A request to the graphic itself: what it refuses, it "throws".
+async fn ask(doors: &Doors, request: &str, data: Value) -> Result<Value, Refused> {
+    perform::ask(doors, request, Some(data)).await.map_err(|error| match error.kind {
+        Kind::BadField | Kind::MissingField | Kind::Conflict => threw(error.detail),
+        _ => error.into(),
+    })
+}
+
+fn threw(detail: String) -> Refused {
+    Refused { status: THREW, detail }
 }
 
 type Answer = Result<Json<Value>, Refused>;
@@ -130,7 +142,7 @@ async fn graphic(Caller(doors): Caller, Path(id): Path<String>) -> Answer {
 async fn delete(Caller(doors): Caller, Path(id): Path<String>) -> Answer {
     doors.allow(Role::Owner)?;
     doors.director.state().templates.get(&id).ok_or_else(|| no_graphic(&id))?;
-    Err(Refused(Error::plain(Kind::Failed, "templates are folders in data/cards: take it out there")))
+    Err(Error::plain(Kind::Failed, "templates are folders in data/cards: take it out there").into())
 }
 
 fn check(doors: &Doors, renderer: &str) -> Result<(), Error> {
@@ -172,9 +184,9 @@ fn instances<'a>(state: &'a Shop, channel: &str) -> impl Iterator<Item = &'a Car
     state.cards.values().filter(move |card| on_air.contains(card.id.as_str()) || card.id.starts_with(&loaded))
 }
 
-/// How the ids of a channel's loaded cards begin.
+/// How the ids of a channel's loaded cards begin; no channel's name has a point.
 fn loaded(channel: &str) -> String {
-    format!("ograf-{channel}-")
+    format!("ograf.{channel}.")
 }
 
 fn target_of(state: &Shop, channel: &str, slot: Slot) -> Value {
@@ -203,8 +215,13 @@ struct Which {
     render_target: String,
 }
 
-async fn target(Caller(doors): Caller, Path(name): Path<String>, Query(which): Query<Which>) -> Answer {
+async fn target(
+    Caller(doors): Caller,
+    Path(name): Path<String>,
+    which: Result<Query<Which>, QueryRejection>,
+) -> Answer {
     check(&doors, &name)?;
+    let Query(which) = which.map_err(|error| Error::field(Kind::BadField, "renderTarget", error))?;
     let wanted = serde_json::from_str(&which.render_target).unwrap_or(Value::String(which.render_target));
     Ok(Json(target_of(&doors.director.state(), &name, slot_of(&wanted)?)))
 }
@@ -216,7 +233,7 @@ async fn renderer_action(Caller(doors): Caller, Path((name, action)): Path<(Stri
 
 fn no_action(action: &str) -> Refused {
     let action: String = action.chars().take(80).collect();
-    Refused(Error::plain(Kind::NotFound, format!("there is no custom action {action:?}")))
+    Error::plain(Kind::NotFound, format!("there is no custom action {action:?}")).into()
 }
 
 /// What a request about an instance is about: the data, and the card if it names one.
@@ -262,7 +279,7 @@ async fn load(Caller(doors): Caller, Path(name): Path<String>, body: Bytes) -> A
     if let Value::Object(card) = &mut card {
         card.extend(products);
     }
-    perform::ask(&doors, "PutCard", Some(card)).await?;
+    ask(&doors, "PutCard", card).await?;
     Ok(Json(json!({ "graphicInstanceId": card_id, "statusCode": 200 })))
 }
 
@@ -273,7 +290,9 @@ fn is_cut(params: &Fields) -> Value {
 async fn play(Caller(doors): Caller, Path(name): Path<String>, body: Bytes) -> Answer {
     let (params, card_id) = about_instance(&doors, &name, &body)?;
     let about = json!({ "cardId": card_id, "channel": name, "skipAnimation": is_cut(&params) });
-    let number = |key: &str| params.get(key).and_then(Value::as_f64).map(|number| number.max(0.0) as u64);
+    let number = |key: &str| {
+        params.get(key).and_then(Value::as_f64).map(|number| number.clamp(0.0, MOST_STEPS as f64) as u64)
+    };
     let step = || doors.director.state().on_air(&card_id, &name).map(|airing| u64::from(airing.step));
     let wanted = match (number("goto"), step()) {
         (Some(step), _) => step.max(1),
@@ -281,17 +300,14 @@ async fn play(Caller(doors): Caller, Path(name): Path<String>, body: Bytes) -> A
         (None, None) => number("delta").unwrap_or(1).max(1),
     };
     if step().is_none() {
-        perform::ask(&doors, "ShowCard", Some(about.clone())).await?;
+        ask(&doors, "ShowCard", about.clone()).await?;
     }
     let now = step().unwrap_or(1);
     if wanted < now {
-        return Err(Refused(Error::plain(
-            Kind::Conflict,
-            format!("it shows step {now}, and none before it again"),
-        )));
+        return Err(threw(format!("it shows step {now}, and none before it again")));
     }
     for _ in 0..(wanted - now).min(MOST_STEPS) {
-        perform::ask(&doors, "NextStep", Some(about.clone())).await?;
+        ask(&doors, "NextStep", about.clone()).await?;
     }
     let current = step().unwrap_or(1);
     Ok(Json(json!({ "graphicInstanceId": card_id, "statusCode": 200, "currentStep": current })))
@@ -301,17 +317,17 @@ async fn update(Caller(doors): Caller, Path(name): Path<String>, body: Bytes) ->
     let (params, card_id) = about_instance(&doors, &name, &body)?;
     let (fields, products) = fields_of(params.get("data"))?;
     if !products.is_empty() {
-        return Err(Refused(Error::field(Kind::BadField, "sku", "another product is another instance")));
+        return Err(threw("sku: another product is another instance".into()));
     }
     let change = json!({ "cardId": card_id, "data": fields, "skipAnimation": is_cut(&params) });
-    perform::ask(&doors, "UpdateCard", Some(change)).await?;
+    ask(&doors, "UpdateCard", change).await?;
     Ok(Json(json!({ "graphicInstanceId": card_id, "statusCode": 200 })))
 }
 
 async fn stop(Caller(doors): Caller, Path(name): Path<String>, body: Bytes) -> Answer {
     let (params, card_id) = about_instance(&doors, &name, &body)?;
     let about = json!({ "cardId": card_id, "channel": name, "skipAnimation": is_cut(&params) });
-    perform::ask(&doors, "HideCard", Some(about)).await?;
+    ask(&doors, "HideCard", about).await?;
     Ok(Json(json!({ "graphicInstanceId": card_id, "statusCode": 200 })))
 }
 
@@ -343,9 +359,9 @@ async fn clear(Caller(doors): Caller, Path(name): Path<String>, body: Bytes) -> 
     let mut cleared = Vec::new();
     for card in instances(&state, &name).filter(|card| is_meant(card)) {
         let about = json!({ "cardId": card.id, "channel": name, "skipAnimation": true });
-        perform::ask(&doors, "HideCard", Some(about)).await?;
+        ask(&doors, "HideCard", about).await?;
         if card.id.starts_with(&loaded(&name)) {
-            perform::ask(&doors, "RemoveCard", Some(json!({ "cardId": card.id }))).await?;
+            ask(&doors, "RemoveCard", json!({ "cardId": card.id })).await?;
         }
         cleared.push(json!({ "renderTarget": { "slot": card.place() }, "graphicInstanceId": card.id }));
     }

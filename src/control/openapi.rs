@@ -73,10 +73,12 @@ fn told(operation: &Operation, generator: &mut SchemaGenerator) -> Value {
             if let Some(schema) = body(name, operation.path, generator) {
                 told["requestBody"] = of_json(schema);
             }
-            parameters.push(json!({
+            if !message::NOT_ONCE.contains(&name) {
+                parameters.push(json!({
                 "name": "Idempotency-Key", "in": "header", "required": false, "schema": { "type": "string", "maxLength": 200 },
                 "description": "A change with a key that was there before is not made again.",
             }));
+            }
         }
     }
     told["parameters"] = parameters.into();
@@ -99,7 +101,15 @@ fn names(path: &str) -> impl Iterator<Item = &str> {
 }
 
 fn in_path(name: &str) -> Value {
-    json!({ "name": name, "in": "path", "required": true, "schema": { "type": "string", "minLength": 1 } })
+    let example = match name {
+        "channel" => "main",
+        "rundownId" => "friday",
+        "template" => "product",
+        "name" => "Mei",
+        _ => "cup",
+    };
+    let schema = json!({ "type": "string", "minLength": 1 });
+    json!({ "name": name, "in": "path", "required": true, "schema": schema, "example": example })
 }
 
 fn in_query(parameter: &Parameter) -> Value {
@@ -122,7 +132,7 @@ fn body(request: &str, path: &str, generator: &mut SchemaGenerator) -> Option<Va
     for name in named {
         properties.remove(name);
     }
-    for (name, value) in message::common() {
+    for (name, value) in message::common(request) {
         properties.insert(name.to_owned(), value);
     }
     Some(schema)

@@ -9,12 +9,9 @@ use serde::Serialize;
 use serde_json::{Value, json};
 use tokio::sync::watch;
 
-use super::Doors;
-use super::catalogue::feed::Draft;
-use super::catalogue::hooks;
 use super::error::{Error, Kind};
+use super::{Doors, perform};
 use crate::id;
-use crate::state::Doubt;
 use crate::time::WallTime;
 
 /// Those that wait; the oldest go.
@@ -29,9 +26,10 @@ pub struct Question {
     from: String,
     at: WallTime,
     sku: String,
-    doubts: Vec<Doubt>,
-    #[serde(skip)]
-    draft: Draft,
+    /// Why it waits, in words.
+    reason: String,
+    /// Of the request `SetPrice`.
+    data: Value,
 }
 
 /// All that wait. Cheap to clone.
@@ -56,15 +54,16 @@ impl Questions {
         self.changes.subscribe()
     }
 
-    /// One more; what waited of the same product is out of date.
-    pub(super) fn ask(&self, from: &str, draft: Draft, doubts: Vec<Doubt>) {
+    /// One more; what waited of the same product is out of date. `data` is a `SetPrice` that wants a confirmation.
+    pub(super) fn ask(&self, from: &str, sku: &str, data: Value, reason: String) {
         let mut waiting = self.lock();
-        waiting.retain(|one| one.sku != draft.sku);
+        waiting.retain(|one| one.sku != sku);
         if waiting.len() >= MOST {
             waiting.pop_front();
         }
-        let (id, from, sku) = (id::new("ask"), from.to_owned(), draft.sku.clone());
-        waiting.push_back(Question { id, from, at: WallTime::now(), sku, doubts, draft });
+        let (id, from, sku) = (id::new("ask"), from.to_owned(), sku.to_owned());
+        let reason = reason.trim_start_matches("confirmed: it is needed, because ").to_owned();
+        waiting.push_back(Question { id, from, at: WallTime::now(), sku, reason, data });
         drop(waiting);
         self.changes.send_modify(|n| *n += 1);
     }
@@ -88,11 +87,14 @@ impl Questions {
 /// [`Error`]; nothing has changed then.
 pub(super) async fn answer(doors: &Doors, question_id: &str, is_taken: bool) -> Result<Value, Error> {
     let found = doors.questions.lock().iter().find(|one| one.id == question_id).cloned();
-    let question = found.ok_or_else(|| {
+    let mut question = found.ok_or_else(|| {
         Error::field(Kind::NotFound, "questionId", "it was answered, or something newer came")
     })?;
-    let rev =
-        if is_taken { hooks::take(doors, question.draft, true).await? } else { doors.director.state().rev };
+    let mut answer = json!({ "rev": doors.director.state().rev });
+    if is_taken {
+        question.data["confirmed"] = true.into();
+        answer = Box::pin(perform::ask(doors, "SetPrice", Some(question.data))).await?;
+    }
     doors.questions.forget(&question.sku);
-    Ok(json!({ "rev": rev }))
+    Ok(answer)
 }

@@ -126,6 +126,8 @@ impl Session {
         let mut questions = self.doors.questions.changes();
         let mut fetching = self.doors.fetching.changes();
         let (mut may_ask, mut refill) = (MOST_A_SECOND, tokio::time::interval(REFILL));
+        // Time in which nothing was asked gives no more than there can be.
+        refill.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         // Subscribed before the snapshot is taken: nothing between the two is lost.
         let mut events = self.doors.director.events();
         let mut status = self.follow_status();

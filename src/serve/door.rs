@@ -33,6 +33,8 @@ use super::hls::Hls;
 
 /// A connection on which no request comes for so long is closed.
 const IDLE_LIMIT: Duration = Duration::from_secs(75);
+/// What is half there cannot be waited for.
+const BETWEEN_LOOKS: Duration = Duration::from_millis(10);
 /// How HTTP/2 begins. Source: RFC 9113, section 3.4.
 const HTTP2: &[u8] = b"PRI * HTTP/2.0";
 
@@ -52,8 +54,16 @@ pub trait Stream: AsyncRead + AsyncWrite + Unpin + Send + 'static {
 impl Stream for direct::Connection {
     async fn is_http1(&self) -> bool {
         let mut first = [0; HTTP2.len()];
-        // Nothing that begins as HTTP/2 does is surely HTTP/1.1.
-        self.peek(&mut first).await.is_ok_and(|count| count > 0 && !HTTP2.starts_with(&first[..count]))
+        loop {
+            match self.peek(&mut first).await {
+                // The beginning of either; whoever calls does not wait for ever.
+                Ok(count) if (1..HTTP2.len()).contains(&count) && HTTP2.starts_with(&first[..count]) => {
+                    tokio::time::sleep(BETWEEN_LOOKS).await;
+                }
+                Ok(count) => return count > 0 && !HTTP2.starts_with(&first[..count]),
+                Err(_) => return false,
+            }
+        }
     }
 }
 

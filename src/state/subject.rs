@@ -47,6 +47,16 @@ impl Subject {
         })
     }
 
+    /// All that `command` overwrites, when that can be told.
+    pub fn all_of_command(command: &Command) -> Vec<Self> {
+        match command {
+            Command::ImportProducts { products, .. } => {
+                products.iter().map(|product| Self::Product(product.sku.clone())).collect()
+            }
+            one => Self::of_command(one).into_iter().collect(),
+        }
+    }
+
     /// What `change` changed.
     pub fn of_change(change: &Change) -> Option<Self> {
         Some(match change {

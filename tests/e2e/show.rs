@@ -189,15 +189,15 @@ fn products_are_imported_with_their_pictures_and_mistakes_are_reported() {
         { "sku": "b", "title": "B", "priceMinor": 100, "currency": "EUR", "image": "broken.png" },
         { "sku": "c", "title": "C", "priceMinor": 100, "currency": "EURO" },
     ]);
-    std::fs::write(directory.join("products.json"), rows.to_string()).unwrap();
-    let (status, refused) = server.api("POST", "/import", b"");
+    std::fs::write(directory.join("friday.json"), rows.to_string()).unwrap();
+    let (status, refused) = server.api("POST", "/import", br#"{"file":"friday.json"}"#);
     let detail = refused["detail"].to_string();
     assert!(
         status == 400 && detail.contains("row 3: currency") && detail.contains("nothing was taken"),
         "{detail}"
     );
     assert_eq!(server.api("GET", "/products", b"").1["products"], json!([]), "not by half");
-    let (status, report) = server.api("POST", "/import", br#"{"leaveOut":true}"#);
+    let (status, report) = server.api("POST", "/import", br#"{"file":"friday.json","leaveOut":true}"#);
     assert_eq!((status, &report["added"], &report["cards"]), (200, &json!(2), &json!(2)), "{report}");
     let progress = until("the pictures were tried", || {
         let progress = server.api("GET", "/import", b"").1;

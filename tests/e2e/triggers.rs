@@ -125,3 +125,67 @@ async fn amcp_answers_each_line_by_its_number_and_closes_on_one_without_end() {
     assert!(matches!(ended, Ok(None) | Err(_)), "{ended:?}");
     tokio::task::spawn_blocking(move || drop(server)).await.unwrap();
 }
+
+#[test]
+fn ografs_clients_load_play_change_and_clear_graphics() {
+    let server = Server::start();
+    server.product("cup", 8900);
+    let renderer = format!("{}/ograf/v1/renderers/main", server.http);
+    let ask = |method: &str, end: &str, body: &Value| -> (u16, Value) {
+        let request = ureq::http::Request::builder().method(method).uri(format!("{renderer}{end}"));
+        let request =
+            request.header("authorization", format!("Bearer {TOKEN}")).body(body.to_string()).unwrap();
+        let agent = ureq::Agent::config_builder().http_status_as_error(false).build().new_agent();
+        let mut response = agent.run(request).unwrap();
+        let text = response.body_mut().read_to_string().unwrap();
+        (response.status().as_u16(), serde_json::from_str(&text).unwrap())
+    };
+    let act = |id: &Value, action: &str, params: Value| {
+        let body =
+            json!({ "renderTarget": { "slot": "upper-left" }, "graphicInstanceId": id, "params": params });
+        ask("POST", &format!("/target/graphicInstance/{action}"), &body)
+    };
+    let load = |graphic: &str, data: Value| {
+        let body = json!({ "renderTarget": { "slot": "upper-left" }, "graphicId": graphic, "params": { "data": data } });
+        ask("POST", "/target/graphicInstance/load", &body)
+    };
+    let on_air = || server.api("GET", "/state", b"").1["airings"].as_array().unwrap().len();
+    let (status, loaded) = load("hidden-price", json!({ "sku": "cup" }));
+    assert_eq!(status, 200, "{loaded}");
+    let id = &loaded["graphicInstanceId"];
+    assert_eq!((act(id, "playAction", json!({})).1["currentStep"].clone(), on_air()), (json!(1), 1));
+    assert_eq!(act(id, "playAction", json!({})).1["currentStep"], 2);
+    assert_eq!(act(id, "playAction", json!({ "goto": 1 })).0, 550, "it does not go back");
+    assert_eq!(act(id, "updateAction", json!({ "data": { "nosuch": 1 } })).0, 550);
+    assert_eq!((act(id, "stopAction", json!({})).0, on_air()), (200, 0));
+    assert_eq!(load("nosuch", json!({})).0, 404);
+    assert_eq!(act(&json!("nosuch"), "playAction", json!({})).0, 404);
+    assert_eq!(ask("POST", "/target/graphicInstance/load", &json!([1])).0, 400);
+    // What others put on air is an instance as well.
+    assert_eq!(server.api("PUT", "/cards/cup", br#"{"sku":"cup","slot":"upper-left"}"#).0, 200);
+    assert_eq!(server.api("POST", "/cards/cup/show", b"").0, 200);
+    let there = ask("GET", "", &Value::Null).1["renderer"]["renderTargets"].clone();
+    let there =
+        there.as_array().unwrap().iter().find(|one| one["name"] == "upper-left").unwrap()["graphicInstances"]
+            .clone();
+    assert_eq!(there.as_array().unwrap().len(), 2, "{there}");
+    let (status, cleared) =
+        ask("PUT", "/target/graphicInstance/clear", &json!({ "filters": [{ "graphicId": "product" }] }));
+    assert_eq!(
+        (status, &cleared["graphicInstances"][0]["graphicInstanceId"], on_air()),
+        (200, &json!("cup"), 0)
+    );
+    assert_eq!(
+        ask("PUT", "/target/graphicInstance/clear", &json!({ "filters": [] })).1["graphicInstances"]
+            .as_array()
+            .unwrap()
+            .len(),
+        1
+    );
+    let cards = server.api("GET", "/cards", b"").1["cards"].clone();
+    assert_eq!(
+        cards.as_array().unwrap().len(),
+        1,
+        "what was loaded is gone, what others made is there: {cards}"
+    );
+}

@@ -5,16 +5,23 @@ use crate::state::money;
 
 /// The amount in minor units, and the currency that the text names, if it does.
 ///
-/// `currency` is what holds when the text names none.
+/// `currency` is what holds when the text names none. With `has_point` a program wrote it, and a point alone is a decimal point.
 ///
 /// # Errors
 /// In words, for whoever wrote the file.
-pub(super) fn read(text: &str, currency: Option<&str>) -> Result<(i64, String), String> {
+pub(super) fn read(text: &str, currency: Option<&str>, has_point: bool) -> Result<(i64, String), String> {
     let (code, number) = split(text.trim());
+    let sign = SIGNS.iter().find(|(sign, _)| text.contains(*sign)).map(|(_, code)| (*code).to_owned());
+    if let (Some(sign), Some(said)) = (&sign, code.as_deref().or(currency))
+        && sign != said
+    {
+        return Err(format!("{:?} is not in {said}", shortened(text)));
+    }
+    let code = code.or(sign);
     let code =
         code.or(currency.map(str::to_owned)).ok_or("no currency is said, here or for the whole file")?;
     let known = money::currency(&code).ok_or_else(|| format!("{code:?} is not an ISO 4217 code"))?;
-    Ok((minor(&number, money::digits(known) as usize)?, code))
+    Ok((minor(&number, money::digits(known) as usize, has_point)?, code))
 }
 
 /// A code such as `EUR` before or after the number, and the number without it or a sign such as `€`.
@@ -26,18 +33,32 @@ fn split(text: &str) -> (Option<String>, String) {
     (is_code.then(|| letters.to_ascii_uppercase()), number)
 }
 
+/// Signs of one currency alone.
+const SIGNS: [(char, &str); 10] = [
+    ('€', "EUR"),
+    ('£', "GBP"),
+    ('₩', "KRW"),
+    ('₹', "INR"),
+    ('₽', "RUB"),
+    ('₫', "VND"),
+    ('₺', "TRY"),
+    ('₱', "PHP"),
+    ('₴', "UAH"),
+    ('₪', "ILS"),
+];
+
 /// Which country's ¥ or $ it is, a sign does not say.
 fn is_sign(c: char) -> bool {
     matches!(c, '$' | '¢'..='¥' | '₠'..='⃀' | '元' | '円' | '원' | '￥' | '＄')
 }
 
-fn minor(number: &str, digits: usize) -> Result<i64, String> {
+fn minor(number: &str, digits: usize, has_point: bool) -> Result<i64, String> {
     let text: String = number.chars().filter(|c| !c.is_whitespace() && !matches!(c, '\'' | '’')).collect();
     let is_number = |c: char| c.is_ascii_digit() || c == '.' || c == ',';
     if text.is_empty() || !text.chars().all(is_number) || !text.contains(|c: char| c.is_ascii_digit()) {
         return Err(format!("{:?} is not an amount", shortened(number)));
     }
-    let (whole, fraction) = parts(&text)?;
+    let (whole, fraction) = parts(&text, has_point)?;
     let (kept, rest) = fraction.split_at(fraction.len().min(digits));
     if rest.contains(|c| c != '0') {
         return Err(format!(
@@ -49,7 +70,7 @@ fn minor(number: &str, digits: usize) -> Result<i64, String> {
 }
 
 /// Digits before and after the point.
-fn parts(text: &str) -> Result<(String, &str), String> {
+fn parts(text: &str, has_point: bool) -> Result<(String, &str), String> {
     let unclear = || {
         format!(
             "{text:?} can be read in two ways: write it with two digits after the point, and none between thousands"
@@ -75,7 +96,10 @@ fn parts(text: &str) -> Result<(String, &str), String> {
     if before.contains(separator) {
         return Ok((groups(text, separator).ok_or_else(wrong)?, ""));
     }
-    let could_be_thousands = after.len() == 3 && (1..=3).contains(&before.len()) && before != "0";
+    let could_be_thousands = !(has_point && separator == '.')
+        && after.len() == 3
+        && (1..=3).contains(&before.len())
+        && before != "0";
     if could_be_thousands {
         Err(unclear())
     } else {
@@ -111,7 +135,7 @@ mod tests {
             ("1234.567", Some("KWD"), (1_234_567, "KWD")),
             ("89", Some("EUR"), (8900, "EUR")),
         ] {
-            assert_eq!(read(text, currency), Ok((wanted.0, wanted.1.to_owned())), "{text}");
+            assert_eq!(read(text, currency, false), Ok((wanted.0, wanted.1.to_owned())), "{text}");
         }
     }
 
@@ -131,10 +155,13 @@ mod tests {
             ("1,2345.00", "not an amount"),
             ("99999999999999999999", "too large"),
         ] {
-            let error = read(text, Some("EUR")).unwrap_err();
+            let error = read(text, Some("EUR"), false).unwrap_err();
             assert!(error.contains(reason), "{text}: {error}");
         }
-        assert!(read("5", None).unwrap_err().contains("currency"));
-        assert!(read("5 QQQ", None).unwrap_err().contains("ISO 4217"));
+        assert!(read("€5", Some("CNY"), false).unwrap_err().contains("not in CNY"), "a sign of another");
+        assert_eq!(read("€5", None, false), Ok((500, "EUR".into())));
+        assert_eq!(read("12.500 KWD", None, true), Ok((12_500, "KWD".into())), "as programs write it");
+        assert!(read("5", None, false).unwrap_err().contains("currency"));
+        assert!(read("5 QQQ", None, false).unwrap_err().contains("ISO 4217"));
     }
 }

@@ -5,6 +5,8 @@
 
 use std::collections::HashMap;
 
+use sha2::{Digest, Sha256};
+
 use super::amount;
 use super::feed::{self, Draft, Error, Format, MOST_ROWS, Note, Options};
 use crate::state::{Patch, Product};
@@ -29,6 +31,8 @@ pub(super) struct Raw {
     pub(super) availability: Option<String>,
     pub(super) link: Option<String>,
     pub(super) image: Option<String>,
+    /// A program wrote it: a point is a decimal point, whatever follows.
+    pub(super) has_point: bool,
     /// Why it is no product on sale.
     pub(super) passed_over: Option<String>,
 }
@@ -49,13 +53,14 @@ pub(super) fn rows(text: &str, format: Option<Format>) -> Result<(Format, Vec<(u
         let record = record.map_err(failed)?;
         let row = record.position().map_or(0, |position| position.record() as usize + 1);
         let cells: HashMap<&str, &str> =
-            names.iter().map(String::as_str).zip(record.iter().map(str::trim)).collect();
+            names.iter().map(String::as_str).zip(record.iter().map(bare)).collect();
         if cells.values().all(|cell| cell.is_empty()) {
             continue;
         }
         let raw = match format {
             Format::Shopify => shopify(&Cells(cells), &mut product),
             Format::WooCommerce => Some(woocommerce(&Cells(cells))),
+            Format::Google => Some(Raw { has_point: true, ..table(&Cells(cells)) }),
             _ => Some(table(&Cells(cells))),
         };
         rows.extend(raw.map(|raw| (row, raw)));
@@ -64,6 +69,12 @@ pub(super) fn rows(text: &str, format: Option<Format>) -> Result<(Format, Vec<(u
         }
     }
     Ok((format, rows))
+}
+
+/// A cell without what shops write before it so that spreadsheets take it for no formula.
+fn bare(cell: &str) -> &str {
+    let cell = cell.trim();
+    cell.strip_prefix('\'').filter(|rest| rest.starts_with(['-', '+', '=', '@'])).unwrap_or(cell)
 }
 
 /// What stands most often in the heading.
@@ -147,6 +158,7 @@ fn table(cells: &Cells) -> Raw {
         availability: cells.get(&["availability"]),
         link: cells.get(LINK),
         image: cells.full(IMAGE),
+        has_point: false,
         passed_over: None,
     }
 }
@@ -196,6 +208,7 @@ fn shopify(cells: &Cells, product: &mut HashMap<&'static str, String>) -> Option
         } else {
             None
         },
+        has_point: true,
         ..Raw::default()
     })
 }
@@ -231,6 +244,7 @@ fn woocommerce(cells: &Cells) -> Raw {
         } else {
             None
         },
+        has_point: true,
         ..Raw::default()
     }
 }
@@ -255,7 +269,9 @@ impl Raw {
         let amount =
             |field: &str, text: &Option<String>| match text.as_deref().filter(|text| !text.is_empty()) {
                 None => Ok(None),
-                Some(text) => amount::read(text, currency).map(Some).map_err(|reason| problem(field, reason)),
+                Some(text) => amount::read(text, currency, self.has_point)
+                    .map(Some)
+                    .map_err(|reason| problem(field, reason)),
             };
         let is_on_sale = self.is_on_sale(now).map_err(|reason| problem("salePrice", reason))?;
         let (full, sale) = (amount("price", &self.price)?, amount("salePrice", &self.sale_price)?);
@@ -271,13 +287,16 @@ impl Raw {
             row,
             title: self.title.clone().filter(|title| !title.is_empty()),
             price_minor: price.as_ref().map(|(minor, _)| *minor).or(minor),
-            // As high as the price, it would be no discount.
-            old_price_minor: match old.filter(|old| price.as_ref().is_none_or(|price| old.0 != price.0)) {
+            // As high as the price it would be no discount, and some shops write 0 for none.
+            old_price_minor: match old
+                .filter(|old| old.0 > 0 && price.as_ref().is_none_or(|price| old.0 != price.0))
+            {
                 Some((old, _)) => Patch::Set(old),
                 None if says_old => Patch::Clear,
                 None => Patch::Keep,
             },
-            currency: price.map(|(_, code)| code).or_else(|| currency.map(str::to_owned)),
+            // An amount's; a row about stock alone must not rename the one that is there.
+            currency: price.map(|(_, code)| code).or_else(|| said.clone().filter(|_| minor.is_some())),
             stock: self.stock().map_err(|reason| problem("stock", reason))?,
             link: self.link(options),
             image: self.image.clone(),
@@ -330,14 +349,19 @@ impl Raw {
     }
 }
 
-/// A product's number with what addresses can hold: `A 100/5` is `A-100-5`.
-fn number(text: &str) -> String {
-    let plain: String = text
-        .trim()
-        .chars()
-        .map(|c| if c.is_ascii_alphanumeric() || "-_.".contains(c) { c } else { '-' })
-        .collect();
-    plain.trim_matches('-').to_owned()
+/// A product's number with what addresses can hold: `A 100/5` is `A-100-5`. Letters that are lost leave a mark, so that two
+/// numbers stay two.
+pub(super) fn number(text: &str) -> String {
+    let text = text.trim();
+    let is_kept = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c);
+    let plain: String = text.chars().map(|c| if is_kept(c) { c } else { '-' }).collect();
+    let plain = plain.trim_matches('-');
+    if !text.chars().any(|c| !c.is_ascii() && c.is_alphanumeric()) {
+        return plain.to_owned();
+    }
+    let mark: String = Sha256::digest(text).iter().take(4).map(|byte| char::from(b'a' + byte % 26)).collect();
+    let plain: String = plain.chars().take(50).collect();
+    format!("{plain}-{mark}").trim_matches('-').to_owned()
 }
 
 /// ISO 8601 as shops write it: without seconds, without a colon in the zone, or a day alone; without a zone it is UTC.

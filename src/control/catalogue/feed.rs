@@ -163,14 +163,29 @@ fn decoded(file: &[u8]) -> (String, &'static str) {
         return (text.to_owned(), "UTF-8");
     }
     let chinese = encoding_rs::GB18030.decode_without_bom_handling_and_without_replacement(file);
-    // Every text of Western letters would pass as Chinese ones too, mostly rare ones.
-    let is_common = |c: char| ('\u{4e00}'..='\u{9fa5}').contains(&c);
     match chinese {
-        Some(text) if text.chars().filter(|c| !c.is_ascii()).filter(|c| is_common(*c)).count() >= 2 => {
-            (text.into_owned(), "GB18030")
-        }
+        Some(text) if is_chinese(file) => (text.into_owned(), "GB18030"),
         _ => (encoding_rs::WINDOWS_1252.decode_without_bom_handling(file).0.into_owned(), "windows-1252"),
     }
+}
+
+/// Most Western texts are valid GB18030 too: an accented letter and the one after it. Chinese ones are mostly of its first
+/// 3,755 characters, whose second byte is no ASCII. Source: GB 2312, level 1.
+fn is_chinese(file: &[u8]) -> bool {
+    let (mut at, mut common, mut others) = (0, 0, 0);
+    while at + 1 < file.len() {
+        if file[at] < 0x81 {
+            at += 1;
+            continue;
+        }
+        if (0xb0..=0xd7).contains(&file[at]) && file[at + 1] >= 0xa1 {
+            common += 1;
+        } else if file[at + 1] < 0x80 {
+            others += 1;
+        }
+        at += 2;
+    }
+    common >= 2 && common > others
 }
 
 impl Feed {
@@ -191,11 +206,6 @@ impl Feed {
             Ok(draft) => self.drafts.push(draft),
             Err(problem) => self.problems.push(problem),
         }
-    }
-
-    /// One product.
-    pub(super) fn one(draft: Draft) -> Self {
-        Self { drafts: vec![draft], ..Self::empty(Format::Json, "UTF-8") }
     }
 
     /// Rows that were read elsewhere.

@@ -46,6 +46,13 @@ fn an_excel_file_from_china_is_read() {
     assert_eq!((feed.drafts[0].sku.as_str(), feed.drafts[0].price_minor), ("A-100-5", Some(8900)));
     let (file, _, _) = encoding_rs::WINDOWS_1252.encode("sku;title;price\na;Café crème;5\nb;Thé;6\n");
     assert_eq!(read_all(&file, &options()).drafts[0].title.as_deref(), Some("Café crème"));
+    // Valid as Chinese, and German.
+    let (file, _, _) = encoding_rs::WINDOWS_1252.encode("sku;title;price\na;Küche Möbel Größe Señor;5\n");
+    let feed = read_all(&file, &options());
+    assert_eq!(
+        (feed.encoding, feed.drafts[0].title.as_deref()),
+        ("windows-1252", Some("Küche Möbel Größe Señor"))
+    );
     let utf16: Vec<u8> =
         "\u{feff}sku\ttitle\tprice\ncup\t杯\t5\n".encode_utf16().flat_map(u16::to_le_bytes).collect();
     assert_eq!(read_all(&utf16, &options()).drafts[0].title.as_deref(), Some("杯"));

@@ -13,7 +13,7 @@ use serde::Serialize;
 use tokio::sync::watch;
 
 use crate::control::{Doors, fetch};
-use crate::state::Command;
+use crate::state::{Command, State};
 use crate::store::pictures::MOST_BYTES;
 
 /// At a time; other people's servers are behind some of them.
@@ -45,9 +45,18 @@ pub struct Progress {
     pub problems: Vec<Problem>,
 }
 
+/// A product's picture, and where it is.
+#[derive(Debug)]
+struct Wanted {
+    sku: String,
+    source: String,
+    /// What it had when this was asked for: what somebody gives it meanwhile stays.
+    before: Option<String>,
+}
+
 #[derive(Debug, Default)]
 struct Inner {
-    waiting: VecDeque<(String, String)>,
+    waiting: VecDeque<Wanted>,
     is_running: bool,
     under_way: usize,
     progress: Progress,
@@ -76,8 +85,8 @@ impl Fetching {
         self.changes.subscribe()
     }
 
-    /// Fetches the pictures of products, each from its source, while the server runs.
-    pub fn add(&self, doors: &Doors, pictures: Vec<(String, String)>) {
+    /// Fetches the pictures of products, each from its source, while the server runs. `state` is what they were wanted for.
+    pub fn add(&self, doors: &Doors, state: &State, pictures: Vec<(String, String)>) {
         if pictures.is_empty() {
             return;
         }
@@ -87,7 +96,8 @@ impl Fetching {
         }
         for (sku, source) in pictures {
             if inner.waiting.len() < MOST_WAITING {
-                inner.waiting.push_back((sku, source));
+                let before = state.products.get(&sku).and_then(|product| product.image.clone());
+                inner.waiting.push_back(Wanted { sku, source, before });
             } else {
                 note(&mut inner.progress, sku, "too many pictures wait".into());
             }
@@ -108,11 +118,11 @@ impl Fetching {
 
     async fn run(&self, doors: &Doors) {
         let waiting = stream::iter(std::iter::from_fn(|| self.next()));
-        waiting.for_each_concurrent(AT_ONCE, |(sku, source)| self.fetch(doors, sku, source)).await;
+        waiting.for_each_concurrent(AT_ONCE, |wanted| self.fetch(doors, wanted)).await;
     }
 
     /// The next of the queue; who finds it empty leaves, and the next to add something begins anew.
-    fn next(&self) -> Option<(String, String)> {
+    fn next(&self) -> Option<Wanted> {
         let mut inner = self.lock();
         let next = inner.waiting.pop_front();
         inner.is_running = next.is_some();
@@ -120,7 +130,7 @@ impl Fetching {
         next
     }
 
-    async fn fetch(&self, doors: &Doors, sku: String, source: String) {
+    async fn fetch(&self, doors: &Doors, Wanted { sku, source, before }: Wanted) {
         let (pictures, directory) = (doors.pictures.clone(), doors.import_dir.clone());
         let hosts = doors.picture_hosts.clone();
         let added = tokio::task::spawn_blocking(move || {
@@ -129,6 +139,7 @@ impl Fetching {
         });
         let image = added.await.unwrap_or_else(|error| Err(error.to_string()));
         let outcome = match image {
+            Ok(_) if image_of(doors, &sku) != before => Ok(()),
             Ok(image) => {
                 let command = Command::SetImage { sku: sku.clone(), image: Some(image) };
                 doors.director.apply(command).await.map(drop).map_err(|error| error.to_string())
@@ -144,6 +155,10 @@ impl Fetching {
         drop(inner);
         self.changes.send_modify(|n| *n += 1);
     }
+}
+
+fn image_of(doors: &Doors, sku: &str) -> Option<String> {
+    doors.director.state().products.get(sku)?.image.clone()
 }
 
 fn note(progress: &mut Progress, sku: String, reason: String) {

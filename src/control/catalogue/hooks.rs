@@ -17,14 +17,14 @@ use base64::engine::general_purpose::STANDARD;
 use ring::hmac;
 use serde_json::{Value, json};
 
-use super::columns::Raw;
-use super::feed::{self, Draft, Feed, Format, Options};
-use super::plan::{self, Manner, Pictures, Plan};
+use super::columns::{self, Raw};
+use super::feed::{self, Draft, Feed, Format, Note, Options};
 use crate::config::{Hook, HookKind};
 use crate::control::Doors;
 use crate::control::error::{Error, Kind};
 use crate::control::people::Who;
-use crate::director::{self, Order};
+use crate::control::perform;
+use crate::state::{Patch, State as Shop};
 use crate::time::WallTime;
 
 /// Products whose last message is remembered.
@@ -76,9 +76,10 @@ fn bytes_of(hex: &str) -> Option<Vec<u8>> {
 }
 
 /// What a message says, and when it was written.
-fn read(hook: &Hook, body: &[u8], known: &crate::state::State) -> Result<(Feed, Option<WallTime>), Error> {
+fn read(hook: &Hook, body: &[u8], state: &Shop) -> Result<(Feed, Option<WallTime>), Error> {
     let bad = |error: &dyn std::fmt::Display| Error::plain(Kind::BadField, error);
-    let message: Value = serde_json::from_slice(body).map_err(|error| bad(&error))?;
+    let mut message: Value = serde_json::from_slice(body).map_err(|error| bad(&error))?;
+    let known = |sku: &str| state.products.get(sku);
     let text = |value: &Value| match value {
         Value::String(text) => Some(text.clone()),
         Value::Number(number) => Some(number.to_string()),
@@ -86,10 +87,12 @@ fn read(hook: &Hook, body: &[u8], known: &crate::state::State) -> Result<(Feed, 
     };
     let (raws, format) = match hook.kind {
         HookKind::Signed => {
-            let list = if message.get("products").is_some() { message } else { json!([message]) };
-            let known = |sku: &str| known.products.get(sku);
+            let at = message.as_object_mut().and_then(|fields| fields.remove("at"));
+            let is_list = message.is_array() || message.get("products").is_some();
+            let list = if is_list { message } else { json!([message]) };
             let feed = feed::read(list.to_string().as_bytes(), &Options::default(), &known, WallTime::now());
-            return Ok((feed.map_err(|error| bad(&error))?, None));
+            let at = at.as_ref().and_then(Value::as_str).and_then(WallTime::parse);
+            return Ok((feed.map_err(|error| bad(&error))?, at));
         }
         HookKind::Shopify => {
             let variants = message["variants"].as_array().cloned().unwrap_or_default();
@@ -100,17 +103,24 @@ fn read(hook: &Hook, body: &[u8], known: &crate::state::State) -> Result<(Feed, 
     let written = message["updated_at"].as_str().and_then(WallTime::parse).or_else(|| {
         message["date_modified_gmt"].as_str().and_then(|text| WallTime::parse(&format!("{text}Z")))
     });
-    Ok((Feed::of(raws, format, &|sku| known.products.get(sku), WallTime::now()), written))
+    // What is not here has no currency to read its price with, and is nobody's business.
+    let is_here = |raw: &Raw| known(&columns::number(raw.sku.as_deref().unwrap_or_default())).is_some();
+    let raws: Vec<Raw> = raws;
+    let raws = raws.into_iter().filter(is_here).collect();
+    Ok((Feed::of(raws, format, &known, WallTime::now()), written))
 }
 
 fn shopify(variant: &Value, text: &dyn Fn(&Value) -> Option<String>) -> Raw {
-    let is_counted = !variant["inventory_management"].is_null() && variant["inventory_policy"] != "continue";
+    // Newer versions of the API do not say who counts; older ones say that nobody does.
+    let is_counted = variant.get("inventory_management").is_none_or(|manager| !manager.is_null())
+        && variant["inventory_policy"] != "continue";
     Raw {
         sku: text(&variant["sku"]),
         price: text(&variant["price"]),
         old_price: variant.get("compare_at_price").map(|old| text(old).unwrap_or_default()),
         stock: text(&variant["inventory_quantity"])
             .map(|count| if is_counted { count } else { String::new() }),
+        has_point: true,
         ..Raw::default()
     }
 }
@@ -129,6 +139,7 @@ fn woocommerce(product: &Value, text: &dyn Fn(&Value) -> Option<String>) -> Raw 
         old_price: price.as_ref().map(|_| regular.unwrap_or_default()),
         price,
         stock,
+        has_point: true,
         ..Raw::default()
     }
 }
@@ -140,54 +151,69 @@ pub(in crate::control) async fn hook(
     headers: HeaderMap,
     body: Bytes,
 ) -> Result<Json<Value>, Error> {
-    let known = doors.hooks.known.get(&name).cloned();
-    let signed = known.filter(|hook| is_signed(hook, &headers, &body));
-    let hook = signed.ok_or_else(|| Error::plain(Kind::Unauthorised, "the signature is missing or wrong"))?;
-    // A new WooCommerce webhook says hello first.
-    if body.starts_with(b"webhook_id=") {
+    let hook = doors.hooks.known.get(&name).cloned();
+    // A new WooCommerce webhook says hello first, without a signature.
+    let greeting = body.strip_prefix(b"webhook_id=").is_some_and(|id| id.iter().all(u8::is_ascii_digit));
+    if greeting && hook.as_ref().is_some_and(|hook| hook.kind == HookKind::WooCommerce) {
         return Ok(Json(json!({ "taken": 0 })));
     }
+    let signed = hook.filter(|hook| is_signed(hook, &headers, &body));
+    let hook = signed.ok_or_else(|| Error::plain(Kind::Unauthorised, "the signature is missing or wrong"))?;
     let doors = Doors { who: Who::program(&name), ..doors };
     let (feed, written) = read(&hook, &body, &doors.director.state())?;
-    if let Some(problem) = feed.problems.first() {
-        let field = problem.field.clone().unwrap_or_default();
-        return Err(Error::plain(Kind::BadField, format!("{}: {field}: {}", problem.sku, problem.reason)));
-    }
     let (mut taken, mut waiting, mut passed_over) = (0, 0, 0);
+    let mut problems = feed.problems;
     for draft in feed.drafts {
-        let is_sold = doors.director.state().products.contains_key(&draft.sku);
-        if !is_sold || !doors.hooks.is_newest(&name, &draft.sku, written) {
+        let is_here = doors.director.state().products.contains_key(&draft.sku);
+        if !is_here || !doors.hooks.is_newest(&name, &draft.sku, written) {
             passed_over += 1;
             continue;
         }
-        match take(&doors, draft.clone(), false).await {
-            Ok(_) => {
-                doors.questions.forget(&draft.sku);
-                taken += 1;
-            }
-            Err(director::Error::Doubtful(doubts)) => {
-                doors.questions.ask(&name, draft, doubts);
-                waiting += 1;
-            }
-            Err(error) => return Err(error.into()),
+        match take(&doors, &name, &draft).await {
+            Ok(true) => taken += 1,
+            Ok(false) => waiting += 1,
+            Err(error) => problems.push(Note {
+                row: draft.row,
+                sku: draft.sku,
+                field: error.field,
+                reason: error.detail,
+            }),
         }
     }
-    Ok(Json(json!({ "taken": taken, "waiting": waiting, "passedOver": passed_over })))
+    Ok(Json(json!({ "taken": taken, "waiting": waiting, "passedOver": passed_over, "problems": problems })))
 }
 
-/// Changes one product as a draft says.
-///
-/// # Errors
-/// [`director::Error`], [`director::Error::Doubtful`] among them when it is not confirmed.
-pub(in crate::control) async fn take(
-    doors: &Doors,
-    draft: Draft,
-    is_confirmed: bool,
-) -> Result<u64, director::Error> {
-    let manner = Manner { only_new: false, makes_cards: false, pictures: Pictures::None };
-    let Plan { command, .. } = plan::plan(&doors.director.state(), Feed::one(draft), manner);
-    let order = Order { is_confirmed, by: Some(doors.who.name.clone()), ..Order::from(command) };
-    doors.director.apply(order).await
+/// Changes a product's stock and price as a draft says; whether the price was taken, and does not wait.
+async fn take(doors: &Doors, hook: &str, draft: &Draft) -> Result<bool, Error> {
+    let said = |patch: &Patch<_>| *patch != Patch::Keep;
+    if said(&draft.stock) {
+        let stock = draft.stock.clone().value();
+        perform::ask(doors, "SetStock", Some(json!({ "sku": draft.sku, "stock": stock }))).await?;
+    }
+    let mut price = json!({ "sku": draft.sku });
+    if let Some(minor) = draft.price_minor {
+        price["priceMinor"] = minor.into();
+    }
+    if draft.old_price_minor != Patch::Keep {
+        price["oldPriceMinor"] = json!(draft.old_price_minor.clone().value());
+    }
+    if let Some(currency) = &draft.currency {
+        price["currency"] = currency.as_str().into();
+    }
+    if price.as_object().is_none_or(|fields| fields.len() == 1) {
+        return Ok(true);
+    }
+    match perform::ask(doors, "SetPrice", Some(price.clone())).await {
+        Ok(_) => {
+            doors.questions.forget(&draft.sku);
+            Ok(true)
+        }
+        Err(error) if error.field.as_deref() == Some("confirmed") => {
+            doors.questions.ask(hook, &draft.sku, price, error.detail);
+            Ok(false)
+        }
+        Err(error) => Err(error),
+    }
 }
 
 #[cfg(test)]

@@ -29,7 +29,7 @@ pub(super) fn rows(text: &str) -> Result<Vec<(usize, Raw)>, Error> {
 }
 
 fn raw(item: &Node) -> Raw {
-    let mut raw = Raw::default();
+    let mut raw = Raw { has_point: true, ..Raw::default() };
     for element in item.children().filter(Node::is_element) {
         // Atom's link is an attribute.
         let value = element.text().or_else(|| element.attribute("href")).unwrap_or_default().trim();

@@ -4,8 +4,8 @@ use schemars::{JsonSchema, SchemaGenerator};
 use serde_json::{Value, json};
 
 use super::{
-    Card, CardEdit, CardIn, CardOnly, Clear, Image, Import, KeyId, NewKey, Nothing, Practice, Price, Product,
-    Reply, Sku, SourceIn, Stock, people, rundown,
+    Card, CardEdit, CardIn, CardOnly, Clear, Image, Import, KeyId, NOT_ONCE, NewKey, Nothing, Practice,
+    Price, Product, Reply, Sku, SourceIn, Stock, people, rundown,
 };
 
 /// The data of the request of this name; nothing when there is none.
@@ -35,9 +35,9 @@ pub fn schema(request: &str, generator: &mut SchemaGenerator) -> Option<Value> {
     Some(schema)
 }
 
-/// What may stand in the data of every change.
-pub fn common() -> [(&'static str, Value); 4] {
-    [
+/// What may stand in the data of a change beside its own fields.
+pub fn common(request: &str) -> Vec<(&'static str, Value)> {
+    let all = [
         (
             "ifRev",
             json!({ "type": ["integer", "null"], "minimum": 0,
@@ -53,7 +53,13 @@ pub fn common() -> [(&'static str, Value); 4] {
             "confirmed",
             json!({ "type": ["boolean", "null"], "description": "Also a price that looks wrong." }),
         ),
-    ]
+    ];
+    let has_meaning = |name: &str| match name {
+        "idempotencyKey" => !NOT_ONCE.contains(&request),
+        "ifRev" => !NOT_ONCE[2..].contains(&request),
+        _ => true,
+    };
+    all.into_iter().filter(|(name, _)| has_meaning(name)).collect()
 }
 
 pub(super) fn of<T: JsonSchema>(generator: &mut SchemaGenerator) -> Value {

@@ -17,6 +17,9 @@ use crate::state::Role;
 /// Revisions that are kept, each in up to four ways.
 const MOST_EVENTS: usize = 128;
 
+/// Messages of all of them.
+const MOST_MESSAGES: usize = 2000;
+
 /// What an event looks like for some of the clients.
 type Key = (u64, Wire, bool);
 
@@ -48,7 +51,10 @@ impl Written {
         }
         let messages: Arc<[Message]> = messages(event, wire, role).into();
         events.push_back((key, messages.clone()));
-        if events.len() > MOST_EVENTS {
+        // An import is thousands of messages: it is not kept for long.
+        let count =
+            |events: &VecDeque<(Key, Arc<[Message]>)>| events.iter().map(|(_, all)| all.len()).sum::<usize>();
+        while events.len() > MOST_EVENTS || (events.len() > 4 && count(&events) > MOST_MESSAGES) {
             events.pop_front();
         }
         messages
