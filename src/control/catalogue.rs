@@ -205,7 +205,9 @@ pub async fn run(doors: &Doors, import: Import, is_confirmed: bool) -> Result<Re
         if let Some(first) = report.problems.first().filter(|_| !leave_out) {
             return Err(bad(&in_words(first, report.problem_count)));
         }
-        let (by, if_rev) = (Some(doors.who.name.clone()), Some(before.rev));
+        // What overwrites nothing cannot be too late.
+        let if_rev = (report.added + report.changed > 0).then_some(before.rev);
+        let by = Some(doors.who.name.clone());
         let order = Order { if_rev, is_confirmed, by, ..Order::from(command) };
         match doors.director.apply(order).await {
             // Prices and stocks go on changing while a file is read: what changed meanwhile is looked at again.

@@ -85,7 +85,7 @@ fn read(hook: &Hook, body: &[u8], state: &Shop) -> Result<(Feed, Option<WallTime
         Value::Number(number) => Some(number.to_string()),
         _ => None,
     };
-    let (raws, format) = match hook.kind {
+    let (raws, format): (Vec<Raw>, _) = match hook.kind {
         HookKind::Signed => {
             let at = message.as_object_mut().and_then(|fields| fields.remove("at"));
             let is_list = message.is_array() || message.get("products").is_some();
@@ -105,7 +105,6 @@ fn read(hook: &Hook, body: &[u8], state: &Shop) -> Result<(Feed, Option<WallTime
     });
     // What is not here has no currency to read its price with, and is nobody's business.
     let is_here = |raw: &Raw| known(&columns::number(raw.sku.as_deref().unwrap_or_default())).is_some();
-    let raws: Vec<Raw> = raws;
     let raws = raws.into_iter().filter(is_here).collect();
     Ok((Feed::of(raws, format, &known, WallTime::now()), written))
 }
