@@ -73,7 +73,8 @@ fn told(operation: &Operation, generator: &mut SchemaGenerator) -> Value {
             if let Some(schema) = body(name, operation.path, generator) {
                 told["requestBody"] = of_json(schema);
             }
-            if !message::NOT_ONCE.contains(&name) {
+            // A draft that is only drawn changes nothing.
+            if matches!(operation.gives, Gives::Rev) && !message::NOT_ONCE.contains(&name) {
                 parameters.push(json!({
                 "name": "Idempotency-Key", "in": "header", "required": false, "schema": { "type": "string", "maxLength": 200 },
                 "description": "A change with a key that was there before is not made again.",
