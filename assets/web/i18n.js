@@ -5,9 +5,14 @@ const fetched = (path) => fetch(path).then((response) => (response.ok ? response
 /** Every language there is: code to its own name. */
 export const languages = { en: "English", ...await fetched("/assets/lang.json") };
 
+/** A browser that keeps nothing refuses to be asked, and a viewer's player must not end by that. */
+function chosen() {
+  try { return localStorage.getItem("language"); } catch { return null; }
+}
+
 /** The one that was chosen here, or else the first of the browser's that is there. */
 export const language = (() => {
-  const wanted = [localStorage.getItem("language"), ...navigator.languages].filter(Boolean);
+  const wanted = [chosen(), ...navigator.languages].filter(Boolean);
   return wanted.map((code) => code.split("-")[0].toLowerCase()).find((code) => languages[code]) ?? "en";
 })();
 
