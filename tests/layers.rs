@@ -43,9 +43,15 @@ const PURE: &[&str] = &[
     "overlay/template/manifest.rs",
     "overlay/text.rs",
     "control/amcp/parse.rs",
+    "control/catalogue/amount.rs",
+    "control/catalogue/columns.rs",
+    "control/catalogue/feed.rs",
+    "control/catalogue/merchant.rs",
+    "control/catalogue/plan.rs",
     "control/message.rs",
     "control/message/people.rs",
     "control/message/rundown.rs",
+    "control/message/schema.rs",
     "director/history.rs",
 ];
 
