@@ -210,7 +210,7 @@ pub async fn run(config: Config, is_demo: bool) -> Result<(), Error> {
     if let Some(listener) = amcp {
         tasks.spawn(control::amcp::serve(listener, doors.clone()));
     }
-    tasks.spawn(import_products(doors.clone()));
+    tend(&doors, &tasks);
     tasks.spawn(until(stop.clone(), designs::follow(cards_dir, studio.clone(), director.clone(), shelf)));
     tasks.spawn(until(stop.clone(), airtime::run(director.clone(), clocks)));
     endpoints.save(&config.data_dir)?;
@@ -388,6 +388,7 @@ fn doors(
         picture_hosts: config.pictures.allow.clone().into(),
         written: control::socket::Written::default(),
         fetching: Fetching::default(),
+        samples: control::samples::Samples::default(),
         hooks: control::catalogue::hooks::Hooks::new(config.hooks.clone()),
         questions: control::questions::Questions::default(),
         pictures: pictures.clone(),
@@ -415,6 +416,12 @@ fn announcer(channels: &[Channel]) -> control::Announcer {
             announce(text);
         }
     })
+}
+
+/// What the doors need done without being asked.
+fn tend(doors: &Doors, tasks: &TaskTracker) {
+    tasks.spawn(until(doors.stop.clone(), doors.samples.clone().take(doors.status.clone())));
+    tasks.spawn(import_products(doors.clone()));
 }
 
 async fn import_products(doors: Doors) {

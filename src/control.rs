@@ -16,7 +16,7 @@
 //! - [`perform`]: asks the director
 //! - [`people`]: who comes in, and as what
 //! - [`socket`], [`http`]: the doors
-//! - [`metrics`]: for Prometheus
+//! - [`metrics`]: for Prometheus; [`samples`]: for plots
 //! - [`catalogue`]: products from files; `fetch`: their pictures from the web
 
 pub mod amcp;
@@ -37,6 +37,7 @@ pub mod perform;
 mod push;
 pub mod questions;
 mod rundowns;
+pub mod samples;
 pub mod shows;
 pub mod socket;
 mod triggers;
@@ -144,6 +145,8 @@ pub struct Doors {
     pub fetching: Fetching,
     /// Shops that tell of changes.
     pub hooks: Hooks,
+    /// How channels were, second by second.
+    pub samples: samples::Samples,
     /// Changes that wait for somebody.
     pub questions: Questions,
     /// Keeps pictures.

@@ -6,6 +6,7 @@
 
 mod choice;
 pub mod gallery;
+pub mod load;
 pub mod relief;
 pub mod slate;
 
@@ -23,6 +24,7 @@ use tokio::sync::mpsc;
 pub use self::choice::can;
 use self::choice::{choose, set_up};
 use self::gallery::{Gallery, Which};
+use self::load::Load;
 use self::relief::Relief;
 use crate::config::{Channel, Coding};
 use crate::media::{AUDIO_HZ, AccessUnit, Codec, Format, Kind, Packet};
@@ -44,6 +46,8 @@ const RETRY: Duration = Duration::from_millis(2);
 pub struct Encoder {
     pipeline: Pipeline,
     relief: Option<Relief>,
+    /// How busy it is.
+    pub load: Load,
     /// What its pipeline reports.
     pub events: mpsc::Receiver<Event>,
     /// Configurations and units of all tracks, in order within each: rungs by their numbers, then the sound.
@@ -98,6 +102,7 @@ impl Encoder {
         prepare(&pipeline)?;
         let (sender, packets) = mpsc::channel(UNITS);
         let (mut relief, preset) = (None, lowered.unwrap_or(&channel.preset));
+        let mut load = Vec::new();
         for (track, rung) in channel.rungs.iter().enumerate() {
             let name = choose(channel, rung.coding, replacements);
             tracing::info!(channel = channel.name, rung = rung.name, "coded by {name}");
@@ -115,7 +120,12 @@ impl Encoder {
                 .build();
             branch.element::<gst::Element>("size")?.set_property("caps", size);
             let codec = if rung.coding == Coding::Hevc { Codec::Hevc } else { Codec::H264 };
-            deliver(&branch.element("out")?, codec, track, sender.clone());
+            let rung = Arc::<load::Rung>::default();
+            if let Ok(queue) = branch.element::<gst::Element>("in") {
+                rung.watch(&queue);
+            }
+            deliver(&branch.element("out")?, codec, track, rung.clone(), sender.clone());
+            load.push(rung);
         }
         for which in [Which::Small, Which::Poster] {
             let branch = Description::load("pictures", replacements)?.branch(&pipeline, "rungs")?;
@@ -127,10 +137,10 @@ impl Encoder {
         let inlet = Inlet { video, audio, grid: *grid, run: Mutex::default() };
         inlet.video.set_caps(Some(&video_caps(channel)));
         inlet.audio.set_caps(Some(&audio_caps()));
-        deliver(&pipeline.element("out_audio")?, Codec::Aac, channel.rungs.len(), sender);
+        deliver(&pipeline.element("out_audio")?, Codec::Aac, channel.rungs.len(), Arc::default(), sender);
         let events = pipeline.events();
         let pipeline = pipeline.play().await?;
-        Ok((Self { pipeline, relief, events, packets }, Arc::new(inlet)))
+        Ok((Self { pipeline, relief, load: Load::new(load), events, packets }, Arc::new(inlet)))
     }
 
     /// Has the first rung coded with the next faster preset, from the next segment on. Its name; nothing when there is none
@@ -215,9 +225,16 @@ impl Sink for Inlet {
 }
 
 /// Sends a track's configuration, whenever it changes, and its units.
-fn deliver(out: &gst_app::AppSink, codec: Codec, track: usize, packets: mpsc::Sender<(usize, Packet)>) {
+fn deliver(
+    out: &gst_app::AppSink,
+    codec: Codec,
+    track: usize,
+    rung: Arc<load::Rung>,
+    packets: mpsc::Sender<(usize, Packet)>,
+) {
     let mut known: Option<Bytes> = None;
     let callbacks = gst_app::AppSinkCallbacks::builder().new_sample(move |out| {
+        rung.end();
         let sample = out.pull_sample().map_err(|_| gst::FlowError::Eos)?;
         let config = sample.caps().and_then(configuration);
         if config.is_some() && config != known {

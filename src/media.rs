@@ -204,6 +204,12 @@ pub struct ChannelStatus {
     pub skipped_frames: u64,
     /// The preset that the first rung is coded with since the machine did not keep up; nothing when it is as configured.
     pub lowered_preset: Option<&'static str>,
+    /// The share of its time in which the busiest rung's encoder works: at 1 it falls behind. Nothing where it does not tell.
+    pub encode_load: Option<f64>,
+    /// How far behind the programme low-latency players play that keep to the playlist, in milliseconds.
+    pub delay_ms: Option<u64>,
+    /// Players that follow the channel, by how often they ask.
+    pub viewers: u32,
     /// The newest revision of the state that the picture shows.
     pub drawn_rev: u64,
     /// Programme time, in milliseconds, of the first frame that shows it.

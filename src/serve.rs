@@ -3,6 +3,7 @@
 //! - [`live`]: a channel's newest playlists and parts, and waiting for the next
 //! - [`door`]: connections, and who answers
 //! - `answer`: headers, conditions, ranges
+//! - [`demand`]: how many players there are
 //! - [`direct`]: bodies that are not copied
 //! - [`files`]: what is asked for often
 //! - [`disk`]: older segments, and all of them after a restart
@@ -16,6 +17,7 @@
 pub mod access;
 mod answer;
 pub mod archive;
+pub mod demand;
 pub mod direct;
 pub mod directives;
 pub mod disk;

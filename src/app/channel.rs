@@ -147,13 +147,11 @@ impl Channel {
         drop_what_cannot_be_coded(&mut channel, config.pipelines.as_deref());
         let grid = Grid::new(channel.canvas.rate, &config.hls);
         let slates = slates::load(&studio.raster, &config, channel.canvas)?;
-        let storage = watch::Sender::new(None);
-        let storage_told = storage.subscribe();
+        let (storage, storage_told) = watch::channel(None);
         let (live, disk) = open_live(&config, &channel, grid, &clock, run.restarts, storage)?;
         let (gallery, pictures) = (Arc::<Gallery>::default(), Arc::new(Pictures::new(live.clone(), disk)));
         tasks.spawn(until(stop.clone(), pictures::run(gallery.clone(), pictures.clone())));
-        let board = Arc::new(Board::default());
-        let events = Arc::<Events>::default();
+        let (board, events) = (Arc::new(Board::default()), Arc::<Events>::default());
         let (marks, told_marks) = mpsc::channel(airings::MARKS);
         board.tell_marks(marks);
         let (clean, clean_problem) = Rendition::of(&channel, &clock, run.restarts);
@@ -163,10 +161,8 @@ impl Channel {
         let desk = new_desk(&config, &channel, &clock, &board, studio, public_url);
         tasks.spawn(until(stop.clone(), desk.clone().run(director.snapshots())));
 
-        let mixer = Arc::new(Mixer::new(channel.canvas, &config.ingest));
-        let outlet = Outlet::default();
-        let first_segment = (grid.segment_at(clock.now()).saturating_sub(PREROLL))
-            .max(run.last_segment.map_or(0, |last| last + 1));
+        let (mixer, outlet) = (Arc::new(Mixer::new(channel.canvas, &config.ingest)), Outlet::default());
+        let first_segment = first_segment(grid, &clock, &run);
         let fan = Arc::<pushing::Fan>::default();
         let encoding = Encoding {
             replacements: config.pipelines.clone(),
@@ -179,20 +175,22 @@ impl Channel {
             director: director.clone(),
             key_frames: watch::Sender::new(None),
             relief: watch::Sender::new(None),
+            load: watch::Sender::new(None),
             events: events.clone(),
             fan: fan.clone(),
         };
         let (codes, codes_told) = watch::channel(Vec::new());
-        let (key_frames, relief) = (encoding.key_frames.subscribe(), encoding.relief.subscribe());
-        let checks = codes::run(key_frames, board.clone(), config.pipelines.clone(), codes);
+        let (relief, load) = (encoding.relief.subscribe(), encoding.load.subscribe());
+        let checks =
+            codes::run(encoding.key_frames.subscribe(), board.clone(), config.pipelines.clone(), codes);
         tasks.spawn(until(stop.clone(), checks));
         // Noted before anything is published: a crash right now must not make it again.
         director.note_segment(&channel.name, first_segment, None);
         // The first encoder is built here, so that a machine without one fails to start, in words.
         let encoder = encoding.build().await?;
         let was_live = run.last_live.is_some_and(|live| WallTime::now().0 - live.0 < SHOW_GOES_ON_MS);
-        let switch_clock = clock.clone();
-        let clean_live = clean.as_ref().map(|clean| clean.audience.live.clone());
+        let (switch_clock, clean_live) =
+            (clock.clone(), clean.as_ref().map(|clean| clean.audience.live.clone()));
         let around = Around::new(&config, &channel, &live, &slates, was_live);
         let clean = clean.map(|clean| clean.start(around, &stop, tasks));
         let programme =
@@ -220,7 +218,9 @@ impl Channel {
             clean: clean_problem,
             relief,
             pushes,
+            load,
             live: live.clone(),
+            clean_live: clean_live.clone(),
         };
         tasks.spawn(until(stop, follow.run()));
         Ok(Self { name: channel.name, live, clean: clean_live, audiences, pictures, gallery, status, desk })
@@ -254,6 +254,12 @@ impl Channel {
             Ok(Painting { png, problems: preview.problems })
         })
     }
+}
+
+/// Where a start begins: a little before the present, and after all that was made before.
+fn first_segment(grid: Grid, clock: &ProgramClock, run: &ChannelRun) -> u64 {
+    let before_now = grid.segment_at(clock.now()).saturating_sub(PREROLL);
+    before_now.max(run.last_segment.map_or(0, |last| last + 1))
 }
 
 /// Leaves out rungs that this machine has no encoder for; the first stays, and its absence is told by the start.

@@ -22,8 +22,8 @@ use super::error::{self, Error, Kind};
 use super::people::desk;
 use super::people::door::{self, Caller};
 use super::{
-    Doors, announce, catalogue, links, metrics, monitor, ograf, openapi, perform, push, rundowns, shows,
-    socket, triggers,
+    Doors, announce, catalogue, links, metrics, monitor, ograf, openapi, perform, push, rundowns, samples,
+    shows, socket, triggers,
 };
 use crate::state::{Map, money};
 
@@ -187,6 +187,13 @@ fn channels() -> Table {
             "Addresses for viewers, signed where that is wanted",
             (&[], Takes::Object(links::schema), Gives::Object),
             links::make,
+        )
+        .row(
+            (Method::GET, "/channels/{channel}/samples"),
+            "GetSamples",
+            "How the channel was, second by second, for a quarter of an hour: a list for each figure",
+            (samples::SINCE, Takes::None, Gives::Object),
+            samples::list,
         )
         .row(
             (Method::GET, "/channels/{channel}/shows"),

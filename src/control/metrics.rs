@@ -12,13 +12,16 @@ use crate::media::{ChannelStatus, Level, PublisherStatus, Role};
 type OfChannel = (&'static str, fn(&ChannelStatus) -> f64);
 type OfPublisher = (&'static str, &'static str, fn(&PublisherStatus) -> Option<f64>);
 
-const OF_CHANNEL: [OfChannel; 6] = [
+const OF_CHANNEL: [OfChannel; 9] = [
     ("publisher_connected", |status| f64::from(u8::from(status.publisher.is_connected))),
     ("publisher_bitrate_kbps", |status| f64::from(status.publisher.bitrate_kbps)),
     ("publisher_fps", |status| status.publisher.fps),
     ("publishers", |status| status.publishers.len() as f64),
     ("programme_behind_ms", |status| status.behind_ms as f64),
     ("programme_skipped_frames", |status| status.skipped_frames as f64),
+    ("viewers", |status| f64::from(status.viewers)),
+    ("delay_ms", |status| status.delay_ms.map_or(f64::NAN, |delay| delay as f64)),
+    ("encode_load", |status| status.encode_load.unwrap_or(f64::NAN)),
 ];
 
 const OF_PUBLISHER: [OfPublisher; 16] = [

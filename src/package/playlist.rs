@@ -132,12 +132,16 @@ fn write_media(out: &mut String, window: &Window, media: &Media, extent: Extent)
     Ok(())
 }
 
+/// `PART-HOLD-BACK` in seconds: Apple wants at least three parts (A 14.3); rounded up, or a rounded 3 would be less than 3.
+pub fn part_hold_back(grid: &Grid) -> f64 {
+    (grid.part_target() * 3.0 * 1000.0).ceil() / 1000.0
+}
+
 /// The same in every rendition (6.2.4), but for the version.
 fn write_head(out: &mut String, window: &Window, media: &Media, version: u32) -> std::fmt::Result {
     let grid = media.grid;
     let target = grid.target_duration();
-    // Apple wants at least three parts (A 14.3); rounded up, or a rounded 3 would be less than 3.
-    let part_hold_back = (grid.part_target() * 3.0 * 1000.0).ceil() / 1000.0;
+    let part_hold_back = part_hold_back(grid);
     debug_assert!(window.listed().len() > 0);
     writeln!(out, "#EXTM3U\n#EXT-X-VERSION:{version}")?;
     if media.is_independent {

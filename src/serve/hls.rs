@@ -206,6 +206,9 @@ async fn media_playlist(
     let lifetime = if is_blocking { target * 6 } else { (target / 2).max(1) };
     match edition {
         Some(edition) => {
+            if !is_key_frames {
+                live.demand.count(live.tracks()[track].kind, live.worth(wanted.segment, wanted.part));
+            }
             let document = if is_key_frames { edition.key_frames() } else { edition.text(wanted.extent) };
             // A cache must know how old it was when it came.
             let age = if is_blocking { 0 } else { edition.age.elapsed().as_secs() };

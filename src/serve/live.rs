@@ -9,6 +9,7 @@ use bytes::Bytes;
 use tokio::sync::watch;
 
 use super::archive::Moment;
+use super::demand::Demand;
 use super::direct;
 use super::disk::Disk;
 use super::document::{Document, checksum};
@@ -123,6 +124,8 @@ pub struct Live {
     arrivals: Vec<watch::Sender<()>>,
     editions: Vec<watch::Sender<Arc<Edition>>>,
     disk: Option<Disk>,
+    /// What its players ask for.
+    pub demand: Demand,
 }
 
 #[derive(Debug)]
@@ -169,6 +172,7 @@ impl Live {
             inner: Mutex::new(inner),
             multivariant: watch::Sender::new(None),
             disk,
+            demand: Demand::default(),
         }
     }
 
@@ -359,6 +363,29 @@ impl Live {
     /// Parts in a finished segment.
     pub fn parts_per_segment(&self) -> u32 {
         self.grid.parts_per_segment()
+    }
+
+    /// How far behind `now` a player plays that keeps to the first track's `PART-HOLD-BACK`: as far as the newest part's end
+    /// was behind when it was listed, and that.
+    pub fn delay(&self, now: MediaTime) -> Option<Duration> {
+        let edition = self.editions.first()?.borrow().clone();
+        if edition.edge == Edge::default() {
+            return None;
+        }
+        let end = self.grid.part_start(edition.edge.segment, edition.edge.part);
+        let behind = Duration::from_nanos(now.0.saturating_sub(end.0)).saturating_sub(edition.age.elapsed());
+        Some(behind + Duration::from_secs_f64(playlist::part_hold_back(&self.grid)))
+    }
+
+    /// How long it takes until whoever was answered so asks again: for the next part, segment or version.
+    pub fn worth(&self, segment: Option<u64>, part: Option<u32>) -> Duration {
+        match (segment, part) {
+            (Some(_), Some(_)) => Duration::from_secs_f64(self.grid.part_target()),
+            (Some(_), None) => {
+                Duration::from_secs_f64(self.grid.part_target() * f64::from(self.grid.parts_per_segment()))
+            }
+            (None, _) => Duration::from_secs(self.target_seconds()),
+        }
     }
 
     /// How long a request is held at most.

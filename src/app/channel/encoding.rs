@@ -34,6 +34,8 @@ const REBUILD_AFTER: Duration = Duration::from_millis(500);
 pub(super) const SOUND: &str = "audio";
 /// How often the encoder is looked after.
 const WATCH: Duration = Duration::from_millis(250);
+/// How often it is told how busy it is.
+const LOAD_EVERY: Duration = Duration::from_secs(1);
 
 /// The encoder and the packager behind it.
 pub(super) struct Encoding {
@@ -49,6 +51,8 @@ pub(super) struct Encoding {
     pub(super) key_frames: watch::Sender<Option<KeyFrames>>,
     /// The preset that the first rung was lowered to, because the machine did not keep up.
     pub(super) relief: watch::Sender<Option<&'static str>>,
+    /// How busy the encoders are.
+    pub(super) load: watch::Sender<Option<f64>>,
     /// What is told within the media.
     pub(super) events: Arc<Events>,
     /// For platforms.
@@ -128,6 +132,7 @@ impl Encoding {
     async fn watch(&self, encoder: &mut Encoder, progress: &watch::Receiver<Progress>) -> String {
         let mut packager = Packager::new(self);
         let (mut tick, mut strain) = (tokio::time::interval(WATCH), Strain::default());
+        let mut every = tokio::time::interval(LOAD_EVERY);
         loop {
             tokio::select! {
                 packet = encoder.packets.recv() => match packet {
@@ -145,6 +150,9 @@ impl Encoding {
                     Event::Warning(detail) => tracing::warn!(channel = self.channel.name, "encoder: {detail}"),
                     Event::Eos => return "it ended".into(),
                 },
+                _ = every.tick() => {
+                    self.load.send_replace(encoder.load.share());
+                }
                 _ = tick.tick() => {
                     if self.outlet.is_stuck() {
                         return "it takes no more frames".into();

@@ -11,6 +11,7 @@ use crate::media::{
 };
 use crate::overlay::board::Drawn;
 use crate::program::Progress;
+use crate::serve::demand::Crowd;
 use crate::serve::live::Live;
 use crate::time::MediaTime;
 
@@ -32,17 +33,22 @@ pub(super) struct Follow {
     pub(super) clean: watch::Receiver<Option<String>>,
     pub(super) relief: watch::Receiver<Option<&'static str>>,
     pub(super) pushes: watch::Receiver<Vec<PushStatus>>,
+    pub(super) load: watch::Receiver<Option<f64>>,
     pub(super) live: Arc<Live>,
+    /// The publisher's own picture, where that is offered.
+    pub(super) clean_live: Option<Arc<Live>>,
 }
 
 impl Follow {
     pub(super) async fn run(mut self) {
         let mut every = tokio::time::interval(STATUS_EVERY);
+        let (mut crowd, mut clean_crowd) = (Crowd::default(), Crowd::default());
         loop {
             let now = *self.progress.borrow_and_update();
             let shown = *self.drawn.borrow_and_update();
             let turns = self.turns.borrow_and_update().clone();
             let turn = turns.iter().filter_map(|turn| turn.next(now.frame)).min().unwrap_or(NEVER);
+            let of_clean = self.clean_live.as_ref().map_or(0, |live| clean_crowd.count(&live.demand));
             let (publisher, publishers) = ranked(self.presence.borrow_and_update().clone());
             self.status.send_replace(ChannelStatus {
                 publisher,
@@ -54,6 +60,9 @@ impl Follow {
                 programme_wall: self.live.wall_of(now.frame),
                 behind_ms: now.behind_ms,
                 skipped_frames: now.skipped_frames,
+                encode_load: *self.load.borrow_and_update(),
+                delay_ms: self.live.delay(now.frame).map(|delay| delay.as_millis() as u64 + now.behind_ms),
+                viewers: crowd.count(&self.live.demand) + of_clean,
                 drawn_rev: shown.rev,
                 drawn_ms: shown.first_frame.as_millis(),
                 cards: turns.iter().filter_map(|turn| phase(turn, now.frame)).collect(),
