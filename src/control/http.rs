@@ -173,6 +173,12 @@ fn channels() -> Table {
             "SetPractice",
             "Begins to practise: nothing reaches viewers; or ends it",
         )
+        .ask(
+            Method::PUT,
+            "/channels/{channel}/pin",
+            "PinProduct",
+            "The host explains this product now: its card stays on air until the next; null takes it out",
+        )
         .ask(Method::PUT, "/channels/{channel}/source", "SetSource", "Sets what the channel fetches itself")
         .row(
             (Method::DELETE, "/channels/{channel}/source"),

@@ -111,6 +111,7 @@ pub const REQUESTS: &[&str] = &[
     "CueItem",
     "Take",
     "SwapCard",
+    "PinProduct",
     "AdvanceCard",
     "HideAll",
     "SetPractice",

@@ -91,6 +91,7 @@ fn flat(doors: &Doors, channel: &str) -> Value {
         .filter(|airing| airing.channel == channel)
         .map(|airing| airing.card_id.as_str())
         .collect();
+    let pinned = state.airings.iter().find(|airing| airing.channel == channel && airing.is_pinned);
     let cue = state.cues.get(channel);
     let rundown = cue.and_then(|cue| state.rundowns.get(&cue.rundown_id));
     let place = cue.zip(rundown).and_then(|(cue, rundown)| rundown.place(cue.item_id.as_ref()?));
@@ -104,6 +105,9 @@ fn flat(doors: &Doors, channel: &str) -> Value {
         "onAir": on_air.join(","),
         "onAirCount": on_air.len(),
         "onAirTitle": on_air.last().and_then(|card| title(card)),
+        "pinned": pinned.and_then(|airing| airing.sku.clone()),
+        "pinnedTitle": pinned.and_then(|airing| title(&airing.card_id)),
+        "viewers": status.viewers,
         "rundown": rundown.map(|rundown| rundown.title.clone()),
         "next": next,
         "nextItem": item.map(|item| item.id.clone()),

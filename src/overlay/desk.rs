@@ -252,6 +252,12 @@ impl Desk {
             let is_elsewhere = item.airing.slot != airing.slot
                 || item.card.position != card.position
                 || item.card.scale != card.scale;
+            // One that was pinned meanwhile stays.
+            if item.airing.ends_programme != airing.ends_programme
+                && item.times.leave.is_none_or(|leave| leave > next)
+            {
+                item.times.leave = airing.ends_programme.map(|ends| easel.at_or_after(ends));
+            }
             let slot = airing.slot;
             (item.airing, item.card, item.design) = (airing.clone(), card.clone(), design.clone());
             item.countdown_end = content::countdown_end(&design, card, &when);

@@ -257,6 +257,9 @@ pub struct Airing {
     /// Programme time at which it goes out by itself, in nanoseconds.
     #[serde(default)]
     pub ends_programme: Option<MediaTime>,
+    /// It is of the product that the host explains now; one at most in a channel.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub is_pinned: bool,
     /// Its channel practises: no viewer sees it.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub is_practice: bool,

@@ -139,6 +139,13 @@ pub enum Command {
         /// Where.
         channel: String,
     },
+    /// The host explains this product now: its card is on air and stays until another is pinned or it is taken out.
+    PinProduct {
+        /// Which; nothing when none is any more.
+        sku: Option<String>,
+        /// Where.
+        channel: String,
+    },
     /// Puts a card on air, then shows its next step, then takes it out: what one key does.
     AdvanceCard {
         /// Which.
@@ -289,6 +296,11 @@ pub enum Change {
         /// How and where.
         airing: Airing,
     },
+    /// An airing is of the product that the host explains now.
+    CardPinned {
+        /// How and where.
+        airing: Airing,
+    },
     /// An airing rests elsewhere.
     CardMoved {
         /// How and where.
@@ -357,6 +369,7 @@ impl Change {
         match self {
             Self::CardShown { airing }
             | Self::CardStepped { airing }
+            | Self::CardPinned { airing }
             | Self::CardMoved { airing }
             | Self::CardHidden { airing, .. } => Some(&airing.channel),
             Self::AllCleared { channel } => channel.as_deref(),

@@ -64,6 +64,7 @@ impl Role {
             | Command::ToggleCard { .. }
             | Command::NextStep { .. }
             | Command::SwapCard { .. }
+            | Command::PinProduct { .. }
             | Command::AdvanceCard { .. }
             | Command::SetPractice { .. }
             | Command::ChooseRundown { .. }

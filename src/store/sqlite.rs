@@ -218,8 +218,10 @@ fn save_change(transaction: &rusqlite::Transaction, change: &Change) -> rusqlite
                 json(airing)
             ],
         ),
-        Change::CardMoved { airing } | Change::CardStepped { airing } => transaction
-            .execute("UPDATE airings SET body = ?2 WHERE id = ?1", params![airing.id, json(airing)]),
+        Change::CardMoved { airing } | Change::CardStepped { airing } | Change::CardPinned { airing } => {
+            transaction
+                .execute("UPDATE airings SET body = ?2 WHERE id = ?1", params![airing.id, json(airing)])
+        }
         Change::CardHidden { airing, until, .. } => {
             transaction.execute("UPDATE airings SET ended = ?2 WHERE id = ?1", params![airing.id, until.0])
         }

@@ -192,3 +192,33 @@ fn a_producers_own_words_reach_players_whole_and_not_too_often() {
     let statuses: Vec<u16> = (0..30).map(|_| post("x").0).collect();
     assert!(statuses.contains(&429) && statuses.contains(&204), "{statuses:?}");
 }
+
+#[test]
+fn what_is_explained_stays_beyond_its_time_and_players_are_told() {
+    let server = Server::start();
+    for (sku, price_minor) in [("cup", 8900), ("pot", 12_900)] {
+        server.product(sku, price_minor);
+    }
+    assert_eq!(server.api("PUT", "/cards/cup", br#"{"sku":"cup","outMs":2000}"#).0, 200);
+    let mut control = Control::connect(&server);
+    control.request("ShowCard", &json!({ "cardId": "cup" }));
+    control.request("PinProduct", &json!({ "sku": "cup" }));
+    let airing = control.event("CardPinned", |event| event["airing"]["cardId"] == "cup")["airing"].clone();
+    let since = airing["sinceProgramme"].as_u64().unwrap() / 1_000_000_000;
+    until_frame(&server, (since + 4) * 30);
+    let state = server.api("GET", "/state", b"").1;
+    assert_eq!(state["airings"][0]["isPinned"], true, "its two seconds are over: {state}");
+    let pinned = |text: &str| {
+        ranges(text)
+            .iter()
+            .any(|one| one.get("X-PINNED").is_some_and(|is| is == "YES") && one["X-SKU"] == "cup")
+    };
+    until("players know", || pinned(&server.text("/live/main/video.m3u8")).then_some(()));
+    assert_eq!(server.channel()["cards"][0]["phase"], "onAir");
+    let rev = control.request("PinProduct", &json!({ "sku": "pot" }))["rev"].clone();
+    let hidden = control.event("CardHidden", |event| event["rev"] == rev);
+    let shown = control.event("CardShown", |event| event["rev"] == rev);
+    assert_eq!((&hidden["airing"]["cardId"], &shown["airing"]["isPinned"]), (&json!("cup"), &json!(true)));
+    let (status, _) = control.ask("PinProduct", &json!({ "sku": "nosuch" }));
+    assert_eq!(status["code"], 600, "{status}");
+}

@@ -64,6 +64,14 @@ struct Cued {
     item_id: Patch<String>,
 }
 
+#[derive(Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+struct Pinned {
+    #[serde(default = "main_channel")]
+    channel: String,
+    sku: Patch<String>,
+}
+
 /// The data of a request, if it is one of these.
 pub(super) fn schema(request_type: &str, generator: &mut SchemaGenerator) -> Option<Value> {
     Some(match request_type {
@@ -76,6 +84,7 @@ pub(super) fn schema(request_type: &str, generator: &mut SchemaGenerator) -> Opt
         "RemoveItem" | "DuplicateItem" => of::<ItemIn>(generator),
         "ChooseRundown" => of::<Chosen>(generator),
         "CueItem" => of::<Cued>(generator),
+        "PinProduct" => of::<Pinned>(generator),
         "Take" | "HideAll" => of::<ChannelOnly>(generator),
         _ => return None,
     })
@@ -110,6 +119,9 @@ pub(super) fn command(request_type: &str, mut data: Map<String, Value>) -> Optio
             .map(|Cued { channel, item_id }| Command::CueItem { channel, item_id: item_id.value() }),
         "Take" => fields(data).map(|ChannelOnly { channel }| Command::Take { channel }),
         "HideAll" => fields(data).map(|ChannelOnly { channel }| Command::HideAll { channel }),
+        "PinProduct" => {
+            fields(data).map(|Pinned { channel, sku }| Command::PinProduct { channel, sku: sku.value() })
+        }
         "SwapCard" => fields(data).map(|CardIn { card_id, channel }| Command::SwapCard { card_id, channel }),
         "AdvanceCard" => {
             fields(data).map(|CardIn { card_id, channel }| Command::AdvanceCard { card_id, channel })

@@ -96,6 +96,9 @@ impl Desk {
                 text("X-SKUS", &skus.join(" "));
             }
         }
+        if item.airing.is_pinned {
+            text("X-PINNED", "YES");
+        }
         if let Some(title) = title(card, &products) {
             text("X-TITLE", title);
         }

@@ -26,12 +26,13 @@ impl State {
         let since_programme = moment.programme.get(&channel).copied().unwrap_or(MediaTime::ZERO);
         let airing = Airing {
             id: moment.airing_id.clone(),
-            ends_programme: self.ends(&card, since_programme),
+            ends_programme: self.ends(&card, since_programme, false),
             slot: card.place(),
             card_id: card.id,
             sku: card.sku,
             since: moment.wall,
             since_programme,
+            is_pinned: false,
             is_practice: self.practice.contains(&channel),
             channel,
             code: moment.code.clone(),
@@ -42,10 +43,10 @@ impl State {
         Ok(changes)
     }
 
-    /// When an airing that starts now goes out by itself.
-    fn ends(&self, card: &Card, since: MediaTime) -> Option<MediaTime> {
+    /// When an airing that starts at `since` goes out by itself. Its own time is nothing to one that is pinned.
+    pub(super) fn ends(&self, card: &Card, since: MediaTime, is_pinned: bool) -> Option<MediaTime> {
         let own = card.out_ms.or(self.templates.get(&card.template).and_then(|template| template.out_ms));
-        let own = own.filter(|ms| *ms > 0);
+        let own = own.filter(|ms| *ms > 0 && !is_pinned);
         // What shows no price can wrong nobody by staying.
         let longest = self.longest_airing_ms.filter(|_| card.products().next().is_some());
         let ms = own.into_iter().chain(longest).min()?;

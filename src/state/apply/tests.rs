@@ -284,3 +284,34 @@ fn what_is_practised_is_in_no_picture_and_goes_when_the_practice_ends() {
     let (state, _) = state.apply(show("a"), &moment(4)).unwrap();
     assert_eq!(state.in_picture("main").count(), 1);
 }
+
+fn pin(sku: Option<&str>) -> Command {
+    Command::PinProduct { sku: sku.map(Into::into), channel: "main".into() }
+}
+
+#[test]
+fn one_product_is_explained_at_a_time_and_stays_until_the_next() {
+    let timed = Card { out_ms: Some(5_000), ..Card::of_product("t", "pot") };
+    let (shop, _) = shop().apply(Command::PutCard(timed), &moment(1)).unwrap();
+    let (state, changes) = shop.apply(pin(Some("pot")), &moment(2)).unwrap();
+    assert_eq!(kinds(&changes), ["CardShown"]);
+    let first = state.airings[0].clone();
+    assert!(first.is_pinned && first.ends_programme.is_none(), "{first:?}");
+    let (same, changes) = state.apply(pin(Some("pot")), &moment(3)).unwrap();
+    assert!(changes.is_empty() && same.rev == state.rev, "it is so already");
+    let (state, changes) = state.apply(pin(Some("cup")), &moment(4)).unwrap();
+    assert_eq!(kinds(&changes), ["CardHidden", "CardShown"]);
+    assert_eq!(state.airings.iter().filter(|airing| airing.is_pinned).count(), 1);
+    let (state, changes) = state.apply(pin(None), &moment(5)).unwrap();
+    assert_eq!(kinds(&changes), ["CardHidden"]);
+    assert!(state.airings.is_empty());
+}
+
+#[test]
+fn a_card_that_is_on_air_is_pinned_where_it_is() {
+    let (state, _) = shop().apply(show("a"), &moment(1)).unwrap();
+    let (state, changes) = state.apply(pin(Some("cup")), &moment(2)).unwrap();
+    assert_eq!(kinds(&changes), ["CardPinned"]);
+    assert_eq!((state.airings.len(), state.airings[0].since), (1, moment(1).wall));
+    assert_eq!(state.apply(pin(Some("hat")), &moment(3)).unwrap_err().field(), "sku");
+}

@@ -37,6 +37,7 @@ fn coming(easel: &Easel, template: &str, transition: Option<Transition>) -> Item
         since_programme: MediaTime(ENTER),
         step: 1,
         ends_programme: None,
+        is_pinned: false,
         is_practice: false,
     };
     let start = Start {
