@@ -9,6 +9,7 @@ use serde_json::json;
 
 use crate::director;
 use crate::state;
+use crate::state::Doubt;
 
 /// The kinds that clients can tell apart.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -75,12 +76,15 @@ pub struct Error {
     pub field: Option<String>,
     /// The field and the reason.
     pub detail: String,
+    /// What should be looked at twice, where `confirmed` is wanted.
+    pub doubts: Vec<Doubt>,
 }
 
 impl Error {
     /// An error about `field`.
     pub fn field(kind: Kind, field: &str, reason: impl std::fmt::Display) -> Self {
-        Self { kind, field: Some(field.to_owned()), detail: format!("{field}: {reason}") }
+        let detail = format!("{field}: {reason}");
+        Self { kind, field: Some(field.to_owned()), detail, doubts: Vec::new() }
     }
 
     /// The channel is not there.
@@ -90,7 +94,7 @@ impl Error {
 
     /// An error that is not about a field.
     pub fn plain(kind: Kind, detail: impl std::fmt::Display) -> Self {
-        Self { kind, field: None, detail: detail.to_string() }
+        Self { kind, field: None, detail: detail.to_string(), doubts: Vec::new() }
     }
 }
 
@@ -116,7 +120,9 @@ impl From<director::Error> for Error {
             }
             director::Error::Stopped => (Kind::Failed, None),
         };
-        Self { kind, field, detail: error.to_string() }
+        let detail = error.to_string();
+        let doubts = if let director::Error::Doubtful(doubts) = error { doubts } else { Vec::new() };
+        Self { kind, field, detail, doubts }
     }
 }
 
@@ -129,6 +135,8 @@ struct Problem<'a> {
     code: Option<u16>,
     #[serde(skip_serializing_if = "Option::is_none")]
     field: Option<&'a str>,
+    #[serde(skip_serializing_if = "<[Doubt]>::is_empty")]
+    doubts: &'a [Doubt],
 }
 
 /// The type of problem documents. Source: RFC 9457.
@@ -143,6 +151,7 @@ impl IntoResponse for Error {
             detail: &self.detail,
             code: Some(kind.code()),
             field: self.field.as_deref(),
+            doubts: &self.doubts,
         };
         let mut response = written(status, &problem);
         if kind == Kind::Unauthorised {
@@ -158,7 +167,7 @@ impl IntoResponse for Error {
 pub fn problem(status: StatusCode, detail: &str) -> Response {
     let title = status.canonical_reason().unwrap_or("error");
     let detail = if detail.is_empty() { title } else { detail };
-    written(status, &Problem { title, status: status.as_u16(), detail, code: None, field: None })
+    written(status, &Problem { title, status: status.as_u16(), detail, code: None, field: None, doubts: &[] })
 }
 
 fn written(status: StatusCode, problem: &Problem) -> Response {

@@ -182,6 +182,7 @@ fn problem() -> Value {
             "detail": { "type": "string", "description": "The field and the reason." },
             "code": { "type": "integer", "description": "obs-websocket's RequestStatus." },
             "field": { "type": "string", "description": "The field at fault, as on the wire." },
+            "doubts": { "type": "array", "items": { "type": "object" }, "description": "What `confirmed` would confirm: sku, field and reason of each." },
         },
     })
 }

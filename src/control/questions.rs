@@ -12,6 +12,7 @@ use tokio::sync::watch;
 use super::error::{Error, Kind};
 use super::{Doors, perform};
 use crate::id;
+use crate::state::Doubt;
 use crate::time::WallTime;
 
 /// Those that wait; the oldest go.
@@ -26,8 +27,8 @@ pub struct Question {
     from: String,
     at: WallTime,
     sku: String,
-    /// Why it waits, in words.
-    reason: String,
+    /// Why it waits.
+    doubts: Vec<Doubt>,
     /// Of the request `SetPrice`.
     data: Value,
 }
@@ -55,15 +56,14 @@ impl Questions {
     }
 
     /// One more; what waited of the same product is out of date. `data` is a `SetPrice` that wants a confirmation.
-    pub(super) fn ask(&self, from: &str, sku: &str, data: Value, reason: String) {
+    pub(super) fn ask(&self, from: &str, sku: &str, data: Value, doubts: Vec<Doubt>) {
         let mut waiting = self.lock();
         waiting.retain(|one| one.sku != sku);
         if waiting.len() >= MOST {
             waiting.pop_front();
         }
         let (id, from, sku) = (id::new("ask"), from.to_owned(), sku.to_owned());
-        let reason = reason.trim_start_matches("confirmed: it is needed, because ").to_owned();
-        waiting.push_back(Question { id, from, at: WallTime::now(), sku, reason, data });
+        waiting.push_back(Question { id, from, at: WallTime::now(), sku, doubts, data });
         drop(waiting);
         self.changes.send_modify(|n| *n += 1);
     }

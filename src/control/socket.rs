@@ -374,7 +374,7 @@ fn answer(request_type: &str, request_id: Option<&Value>, outcome: Result<Value,
             "requestType": request_type,
             "requestId": request_id,
             "requestStatus": { "result": false, "code": error.kind.code(), "comment": error.detail },
-            "responseData": { "field": error.field },
+            "responseData": { "field": error.field, "doubts": error.doubts },
         }),
     }
 }

@@ -208,7 +208,7 @@ async fn take(doors: &Doors, hook: &str, draft: &Draft) -> Result<bool, Error> {
             Ok(true)
         }
         Err(error) if error.field.as_deref() == Some("confirmed") => {
-            doors.questions.ask(hook, &draft.sku, price, error.detail);
+            doors.questions.ask(hook, &draft.sku, price, error.doubts);
             Ok(false)
         }
         Err(error) => Err(error),
