@@ -2,6 +2,7 @@
 //! `/api/v1`. Both doors turn a request into the same [`message::Action`] and give the same errors.
 //!
 //! - `api`: the table of REST's addresses; `openapi`: its description
+//! - `paging`: lists in pages
 //! - [`announce`]: a producer's own metadata for players
 //! - [`links`]: addresses for viewers
 //! - `rundowns`: the order of a show, over REST
@@ -32,6 +33,7 @@ pub mod metrics;
 pub mod monitor;
 mod ograf;
 mod openapi;
+mod paging;
 pub mod people;
 pub mod perform;
 mod push;

@@ -15,6 +15,7 @@ use serde_json::{Value, json};
 
 use super::error::{Error, Kind};
 use super::people::door::Caller;
+use super::{Doors, perform};
 use crate::state::Role;
 use crate::time::Stopwatch;
 
@@ -65,25 +66,38 @@ pub(super) async fn announce(
     Path(channel): Path<String>,
     body: Bytes,
 ) -> Result<Response, Error> {
-    doors.allow(Role::Producer)?;
-    if !doors.status.contains_key(&channel) {
-        return Err(Error::no_channel(&channel));
+    let said = String::from_utf8_lossy(&body).into_owned();
+    let outcome = tell(&doors, &channel, &body);
+    let noted = outcome.as_ref().map(|()| Value::Null).map_err(Clone::clone);
+    perform::note(&doors, "PutMetadata", json!({ "channel": channel, "metadata": said }), &noted).await;
+    match outcome {
+        Ok(()) => Ok(StatusCode::NO_CONTENT.into_response()),
+        Err(error) if error.kind == Kind::TooMany => {
+            Ok(([(header::RETRY_AFTER, "1")], error).into_response())
+        }
+        Err(error) => Err(error),
     }
-    if doors.director.state().practice.contains(&channel) {
+}
+
+fn tell(doors: &Doors, channel: &str, body: &[u8]) -> Result<(), Error> {
+    doors.allow(Role::Producer)?;
+    if !doors.status.contains_key(channel) {
+        return Err(Error::no_channel(channel));
+    }
+    if doors.director.state().practice.contains(channel) {
         return Err(Error::field(Kind::Conflict, "channel", "it practises: nothing reaches viewers"));
     }
-    let Announcement { metadata } = serde_json::from_slice(&body)
+    let Announcement { metadata } = serde_json::from_slice(body)
         .map_err(|error| Error::field(Kind::BadField, "metadata", format!("a text is wanted: {error}")))?;
     if metadata.is_empty() || metadata.len() > MOST_BYTES {
         let reason = format!("{} bytes; 1 to {MOST_BYTES} are taken", metadata.len());
         return Err(Error::field(Kind::BadField, "metadata", reason));
     }
-    if !doors.pace.admits(&channel) {
-        let problem = Error::plain(Kind::TooMany, format!("more than {MOST} in a second"));
-        return Ok(([(header::RETRY_AFTER, "1")], problem).into_response());
+    if !doors.pace.admits(channel) {
+        return Err(Error::plain(Kind::TooMany, format!("more than {MOST} in a second")));
     }
-    (doors.announcer)(&channel, &metadata);
-    Ok(StatusCode::NO_CONTENT.into_response())
+    (doors.announcer)(channel, &metadata);
+    Ok(())
 }
 
 #[cfg(test)]

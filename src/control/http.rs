@@ -5,27 +5,26 @@
 
 mod drawn;
 
-use std::ops::Bound;
-
 use axum::body::Bytes;
-use axum::extract::{DefaultBodyLimit, Path, Query, State};
-use axum::http::{HeaderMap, Method, StatusCode, header};
+use axum::extract::ws::{WebSocketUpgrade, rejection::WebSocketUpgradeRejection};
+use axum::extract::{Path, Query, State};
+use axum::http::{HeaderMap, Method, StatusCode, Uri, header};
 use axum::middleware;
-use axum::response::{IntoResponse, Response};
-use axum::routing::{get, post};
+use axum::response::{IntoResponse, Redirect, Response};
+use axum::routing::get;
 use axum::{Json, Router};
-use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::api::{Gives, Parameter, Table, Takes, ask, parameter};
+use super::api::{Gives, Table, Takes, ask};
 use super::error::{self, Error, Kind};
+use super::paging::{PAGE, Page};
 use super::people::desk;
 use super::people::door::{self, Caller};
 use super::{
     Doors, announce, catalogue, links, metrics, monitor, ograf, openapi, perform, push, rundowns, samples,
     shows, socket, triggers,
 };
-use crate::state::{Map, money};
+use crate::state::money;
 
 /// A JSON body larger than this is refused.
 const MOST_BODY: usize = 256 * 1024;
@@ -38,16 +37,17 @@ const MOST_WORDS: usize = 1000;
 pub fn router(doors: Doors) -> Router {
     let table = table();
     let session = desk::session_table();
-    let operations = [table.operations, session.operations].concat();
+    let (buttons, hooks) = (triggers::table(&doors), catalogue::hooks::table().most(MOST_HOOK));
+    let operations = [table.operations, session.operations, buttons.operations, hooks.operations].concat();
     let document: Bytes = serde_json::to_vec(&openapi::document(&operations)).unwrap_or_default().into();
     let described = || async move { ([(header::CONTENT_TYPE, "application/json")], document) };
     let api = table
         .router
         .layer(middleware::from_fn_with_state(doors.clone(), door::authorised))
         .merge(session.router)
-        .route("/hooks/{hook}", post(catalogue::hooks::hook).layer(DefaultBodyLimit::max(MOST_HOOK)))
+        .merge(buttons.router)
+        .merge(hooks.router)
         .route("/openapi.json", get(described))
-        .merge(triggers::routes(&doors))
         .fallback(|| async {
             Error::plain(Kind::NotFound, "there is no such address; /api/v1/openapi.json has all")
         })
@@ -60,6 +60,8 @@ pub fn router(doors: Doors) -> Router {
         .route("/api/v1/channels/{channel}/monitor", get(monitor::upgrade))
         .route("/ws", get(socket::upgrade))
         .route("/ws/state", get(push::upgrade))
+        // OBS's own clients ask for no path.
+        .route("/", get(root))
         .route("/healthz", get(|| async { "ok" }))
         .route("/readyz", get(ready))
         .route("/metrics", get(metrics::metrics))
@@ -97,7 +99,7 @@ fn general() -> Table {
             (Method::GET, "/questions"),
             "GetQuestions",
             "Changes that shops told and that look wrong",
-            (&[], Takes::None, Gives::Object),
+            (PAGE, Takes::None, Gives::Object),
             questions,
         )
         .ask(Method::POST, "/questions/{questionId}", "AnswerQuestion", "Takes such a change, or leaves it")
@@ -106,7 +108,7 @@ fn general() -> Table {
             (Method::GET, "/stream-keys"),
             "GetStreamKeys",
             "Who may publish; without the secrets",
-            (&[], Takes::None, Gives::Object),
+            (PAGE, Takes::None, Gives::Object),
             stream_keys,
         )
         .ask(Method::POST, "/stream-keys", "MakeStreamKey", "Makes a stream key and tells it, this once")
@@ -123,11 +125,6 @@ fn general() -> Table {
             "Gives a stream key another secret",
         )
 }
-
-const PAGE: &[Parameter] = &[
-    parameter("limit", "integer", "So many at most; all without it"),
-    parameter("after", "string", "What `next` said of the page before"),
-];
 
 fn products() -> Table {
     Table::new("Products")
@@ -205,7 +202,7 @@ fn channels() -> Table {
             (Method::GET, "/channels/{channel}/shows"),
             "GetShows",
             "Shows that were on air, the newest first",
-            (&[], Takes::None, Gives::Object),
+            (PAGE, Takes::None, Gives::Object),
             shows::list,
         )
         .row(
@@ -222,6 +219,19 @@ fn channels() -> Table {
             (&[], Takes::Object(announce::schema), Gives::Nothing),
             announce::announce,
         )
+}
+
+/// A control client, or somebody who typed the address: who watches.
+async fn root(
+    doors: State<Doors>,
+    headers: HeaderMap,
+    uri: Uri,
+    upgrade: Result<WebSocketUpgrade, WebSocketUpgradeRejection>,
+) -> Response {
+    match upgrade {
+        Ok(upgrade) => socket::upgrade(doors, headers, uri, upgrade).await,
+        Err(_) => Redirect::temporary("/watch/main").into_response(),
+    }
 }
 
 /// Refusals of the framework, such as of a body that is too large, in the form that all have.
@@ -248,13 +258,17 @@ pub(super) fn bearer(headers: &HeaderMap) -> &str {
 
 pub(super) type Answer = Result<Json<Value>, Error>;
 
-async fn questions(Caller(doors): Caller) -> Json<Value> {
-    Json(json!({ "questions": doors.questions.all() }))
+async fn questions(Caller(doors): Caller, Query(page): Query<Page>) -> Json<Value> {
+    let all = doors.questions.all().as_array().cloned().unwrap_or_default();
+    let id = |one: &Value| one["id"].as_str().unwrap_or_default().to_owned();
+    let (questions, next) = page.of_list(all, id);
+    Json(json!({ "questions": questions, "next": next }))
 }
 
-async fn stream_keys(Caller(doors): Caller) -> Json<Value> {
+async fn stream_keys(Caller(doors): Caller, Query(page): Query<Page>) -> Json<Value> {
     let state = doors.director.state();
-    Json(json!({ "rev": state.rev, "streamKeys": state.stream_keys.values().collect::<Vec<_>>() }))
+    let (keys, next) = page.of_list(state.stream_keys.values().collect(), |key| key.id.clone());
+    Json(json!({ "rev": state.rev, "streamKeys": keys, "next": next }))
 }
 
 async fn remove_source(Caller(doors): Caller, Path(channel): Path<String>) -> Answer {
@@ -281,26 +295,6 @@ async fn currencies() -> Json<Value> {
             .collect::<serde_json::Map<_, _>>()
             .into(),
     )
-}
-
-/// A page of a list.
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Page {
-    limit: Option<usize>,
-    after: Option<String>,
-}
-
-impl Page {
-    /// Its part of `all`, and what the next page comes after.
-    fn of<'a, V>(&self, all: &'a Map<V>) -> (Vec<&'a V>, Option<&'a str>) {
-        let from = self.after.clone().map_or(Bound::Unbounded, Bound::Excluded);
-        let mut rest = all.range((from, Bound::Unbounded));
-        let most = self.limit.unwrap_or(usize::MAX).max(1);
-        let page: Vec<_> = rest.by_ref().take(most).collect();
-        let next = rest.next().and_then(|_| page.last()).map(|(name, _)| name.as_str());
-        (page.into_iter().map(|(_, value)| value).collect(), next)
-    }
 }
 
 async fn list_products(Caller(doors): Caller, Query(page): Query<Page>) -> Json<Value> {

@@ -142,7 +142,7 @@ async fn graphic(Caller(doors): Caller, Path(id): Path<String>) -> Answer {
 async fn delete(Caller(doors): Caller, Path(id): Path<String>) -> Answer {
     doors.allow(Role::Owner)?;
     doors.director.state().templates.get(&id).ok_or_else(|| no_graphic(&id))?;
-    Err(Error::plain(Kind::Failed, "templates are folders in data/cards: take it out there").into())
+    Err(Error::plain(Kind::Forbidden, "templates are folders in data/cards: take it out there").into())
 }
 
 fn check(doors: &Doors, renderer: &str) -> Result<(), Error> {

@@ -6,7 +6,7 @@ use schemars::generate::{SchemaGenerator, SchemaSettings};
 use serde_json::{Map, Value, json};
 
 use super::api::{Gives, Operation, Parameter, Takes};
-use super::message;
+use super::{message, triggers};
 
 /// The whole document.
 pub(super) fn document(operations: &[Operation]) -> Value {
@@ -107,9 +107,17 @@ fn in_path(name: &str) -> Value {
         "rundownId" => "friday",
         "template" => "product",
         "name" => "Mei",
+        "itemVerb" => "play",
+        "rundownVerb" => "take",
+        "hook" => "shop",
         _ => "cup",
     };
-    let schema = json!({ "type": "string", "minLength": 1 });
+    let mut schema = json!({ "type": "string", "minLength": 1 });
+    match name {
+        "itemVerb" => schema["enum"] = json!(triggers::ITEM_VERBS),
+        "rundownVerb" => schema["enum"] = json!(triggers::RUNDOWN_VERBS),
+        _ => {}
+    }
     json!({ "name": name, "in": "path", "required": true, "schema": schema, "example": example })
 }
 

@@ -5,6 +5,7 @@ use serde_json::{Value, json};
 use super::error::Error;
 use super::message::{self, Action, REQUESTS};
 use super::people::desk;
+use super::socket::vendor;
 use super::{Doors, catalogue, questions, rundowns};
 use crate::director::Order;
 use crate::id;
@@ -42,7 +43,8 @@ pub async fn act(doors: &Doors, request: &str, action: Action, data: Value) -> R
     outcome
 }
 
-async fn note(doors: &Doors, request: &str, mut data: Value, outcome: &Result<Value, Error>) {
+/// Writes down what was asked for, by whom and when, and what came of it.
+pub(super) async fn note(doors: &Doors, request: &str, mut data: Value, outcome: &Result<Value, Error>) {
     if let Some(password) = data.get_mut("password") {
         *password = Value::Null;
     }
@@ -80,7 +82,7 @@ async fn perform(doors: &Doors, action: Action) -> Result<Value, Error> {
             "obsVersion": "31.0.0",
             "obsWebSocketVersion": "5.5.0",
             "rpcVersion": 1,
-            "availableRequests": REQUESTS,
+            "availableRequests": ([REQUESTS, &[vendor::REQUEST]].concat()),
             "supportedImageFormats": ["png"],
             "platform": std::env::consts::OS,
             "platformDescription": "Vitrine",

@@ -1,7 +1,7 @@
 //! Rundowns over REST: the same requests as over the WebSocket, with the names in the path.
 
 use axum::Json;
-use axum::extract::Path;
+use axum::extract::{Path, Query};
 use axum::http::Method;
 use serde_json::{Value, json};
 
@@ -9,6 +9,7 @@ use super::Doors;
 use super::api::{Gives, Table, Takes};
 use super::error::{Error, Kind};
 use super::http::Answer;
+use super::paging::{PAGE, Page};
 use super::people::door::Caller;
 use crate::state::rundown::Bundle;
 
@@ -21,7 +22,7 @@ pub(super) fn table() -> Table {
             (Method::GET, "/rundowns"),
             "GetRundowns",
             "All rundowns, and where channels stand",
-            (&[], Takes::None, Gives::Object),
+            (PAGE, Takes::None, Gives::Object),
             list,
         )
         .row(
@@ -88,7 +89,7 @@ pub(super) fn import_table() -> Table {
         .most(MOST_IMPORT)
 }
 
-async fn list(Caller(doors): Caller) -> Json<Value> {
+async fn list(Caller(doors): Caller, Query(page): Query<Page>) -> Json<Value> {
     let state = doors.director.state();
     let about = |rundown: &crate::state::Rundown| {
         json!({
@@ -96,8 +97,9 @@ async fn list(Caller(doors): Caller) -> Json<Value> {
             "isArchived": rundown.is_archived, "items": rundown.items.len(),
         })
     };
-    let rundowns: Vec<Value> = state.rundowns.values().map(about).collect();
-    Json(json!({ "rev": state.rev, "rundowns": rundowns, "cues": state.cues }))
+    let (rundowns, next) = page.of_list(state.rundowns.values().collect(), |rundown| rundown.id.clone());
+    let rundowns: Vec<Value> = rundowns.into_iter().map(about).collect();
+    Json(json!({ "rev": state.rev, "rundowns": rundowns, "cues": state.cues, "next": next }))
 }
 
 async fn one(Caller(doors): Caller, Path(rundown_id): Path<String>) -> Answer {

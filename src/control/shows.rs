@@ -3,13 +3,15 @@
 use std::sync::Arc;
 
 use axum::Json;
-use axum::extract::Path;
+use axum::extract::{Path, Query};
 use axum::http::StatusCode;
 use serde_json::{Value, json};
 
 use super::Doors;
 use super::error::{Error, Kind};
+use super::paging::Page;
 use super::people::door::Caller;
+use super::perform;
 use crate::package::show::Show;
 use crate::state::Role;
 
@@ -36,12 +38,17 @@ fn known(doors: &Doors, channel: &str) -> Result<(), Error> {
 }
 
 /// `GET /channels/{channel}/shows`: the newest first.
-pub(super) async fn list(Caller(doors): Caller, Path(channel): Path<String>) -> Result<Json<Value>, Error> {
+pub(super) async fn list(
+    Caller(doors): Caller,
+    Path(channel): Path<String>,
+    Query(page): Query<Page>,
+) -> Result<Json<Value>, Error> {
     known(&doors, &channel)?;
     let name = channel.clone();
     let found = tokio::task::spawn_blocking(move || doors.shows.list(&name)).await.unwrap_or_default();
-    let shows: Vec<Value> = found.iter().rev().map(|(show, bytes)| written(&channel, show, *bytes)).collect();
-    Ok(Json(json!({ "shows": shows })))
+    let (shows, next) = page.of_list(found.into_iter().rev().collect(), |(show, _)| show.id.clone());
+    let shows: Vec<Value> = shows.iter().map(|(show, bytes)| written(&channel, show, *bytes)).collect();
+    Ok(Json(json!({ "shows": shows, "next": next })))
 }
 
 fn written(channel: &str, show: &Show, bytes: u64) -> Value {
@@ -73,10 +80,18 @@ pub(super) async fn remove(
     Caller(doors): Caller,
     Path((channel, show)): Path<(String, String)>,
 ) -> Result<StatusCode, Error> {
+    let data = json!({ "channel": channel, "show": show });
+    let outcome = remove_show(&doors, channel, show).await;
+    let noted = outcome.as_ref().map(|_| Value::Null).map_err(Clone::clone);
+    perform::note(&doors, "RemoveShow", data, &noted).await;
+    outcome
+}
+
+async fn remove_show(doors: &Doors, channel: String, show: String) -> Result<StatusCode, Error> {
     doors.allow(Role::Producer)?;
-    known(&doors, &channel)?;
-    let name = show.clone();
-    let outcome = tokio::task::spawn_blocking(move || doors.shows.remove(&channel, &name)).await;
+    known(doors, &channel)?;
+    let (shows, name) = (doors.shows.clone(), show.clone());
+    let outcome = tokio::task::spawn_blocking(move || shows.remove(&channel, &name)).await;
     match outcome.unwrap_or_else(|error| Err(error.to_string())) {
         Ok(true) => Ok(StatusCode::NO_CONTENT),
         Ok(false) => {

@@ -4,6 +4,7 @@
 //! Beyond obs-websocket: every event and answer carries the state's revision (`rev`), and right after
 //! Identified a `StateSnapshot` event carries everything. Source: obs-websocket, docs/generated/protocol.md.
 
+pub(super) mod vendor;
 mod wire;
 mod written;
 
@@ -353,7 +354,12 @@ async fn in_time<E>(sending: impl Future<Output = Result<(), E>>) -> Result<(), 
 
 async fn request(doors: &Doors, d: &Value) -> Value {
     let request_type = d.get("requestType").and_then(Value::as_str).unwrap_or_default();
-    let outcome = perform::ask(doors, request_type, d.get("requestData").cloned()).await;
+    let data = d.get("requestData").cloned();
+    let outcome = if request_type == vendor::REQUEST {
+        vendor::call(doors, data).await
+    } else {
+        perform::ask(doors, request_type, data).await
+    };
     answer(request_type, d.get("requestId"), outcome)
 }
 

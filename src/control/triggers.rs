@@ -7,18 +7,17 @@
 
 use std::io::Cursor;
 
-use axum::Router;
 use axum::extract::{Path, Query, Request, State};
-use axum::http::header;
+use axum::handler::Handler;
+use axum::http::{Method, header};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
-use axum::routing::{MethodFilter, get, on};
 use image::imageops::{self, FilterType};
 use image::{ImageFormat, Rgb, RgbImage};
 use serde::Deserialize;
 use serde_json::json;
 
-use super::api::ask;
+use super::api::{Gives, Parameter, Table, Takes, ask, parameter};
 use super::error::{Error, Kind};
 use super::http::{Answer, bearer};
 use super::people::door::{Caller, unauthorised};
@@ -45,17 +44,91 @@ pub(super) struct Words {
     file: Option<String>,
 }
 
-pub(super) fn routes(doors: &Doors) -> Router<Doors> {
-    let both = MethodFilter::GET.or(MethodFilter::POST);
-    Router::new()
-        .route("/item/{verb}", on(both, item))
-        .route("/item/{verb}/{item}", on(both, named_item))
-        .route("/rundown/load", on(both, load))
-        .route("/rundown/{verb}", on(both, rundown))
-        .route("/rundown/focusByID/{item}", on(both, focus))
-        .route("/panic", on(both, panic))
-        .route("/cards/{cardId}/button.jpg", get(button))
-        .layer(middleware::from_fn_with_state(doors.clone(), authorised))
+/// What can be done with a line or a card; the rest is refused.
+pub(super) const ITEM_VERBS: [&str; 6] = ["play", "continue", "stop", "toggle", "advance", "swap"];
+/// What can be done with the rundown.
+pub(super) const RUNDOWN_VERBS: [&str; 5] =
+    ["stopAllLayers", "take", "focusFirst", "focusNext", "focusPrevious"];
+
+const WORDS: &[Parameter] = &[
+    parameter("channel", "string", "Which, if it is not `main`"),
+    parameter("apikey", "string", "The token, for what can set no header"),
+];
+const LOAD: &[Parameter] = &[
+    Parameter {
+        name: "file",
+        kind: "string",
+        about: "The rundown's id, with or without `.json`",
+        values: &[],
+    },
+    WORDS[0],
+    WORDS[1],
+];
+
+/// Each address answers both ways of asking.
+fn both<H, T>(
+    table: Table,
+    path: &'static str,
+    [get, post]: [&'static str; 2],
+    about: &'static str,
+    (query, handler): (&'static [Parameter], H),
+) -> Table
+where
+    H: Handler<T, Doors>,
+    T: 'static,
+{
+    let rest = (query, Takes::None, Gives::Object);
+    table.row((Method::GET, path), get, about, rest, handler.clone()).row(
+        (Method::POST, path),
+        post,
+        about,
+        rest,
+        handler,
+    )
+}
+
+pub(super) fn table(doors: &Doors) -> Table {
+    let mut table = Table::new("Buttons");
+    table = both(
+        table,
+        "/item/{itemVerb}",
+        ["TriggerNext", "TriggerNextPost"],
+        "Does it with what is next",
+        (WORDS, item),
+    );
+    table = both(
+        table,
+        "/item/{itemVerb}/{itemId}",
+        ["Trigger", "TriggerPost"],
+        "Does it with a line of the rundown, or a card",
+        (WORDS, named_item),
+    );
+    table =
+        both(table, "/rundown/load", ["LoadRundown", "LoadRundownPost"], "Begins a rundown", (LOAD, load));
+    table = both(
+        table,
+        "/rundown/{rundownVerb}",
+        ["TriggerRundown", "TriggerRundownPost"],
+        "Takes what is next, goes to another line, or takes everything out",
+        (WORDS, rundown),
+    );
+    table = both(
+        table,
+        "/rundown/focusByID/{itemId}",
+        ["FocusItem", "FocusItemPost"],
+        "Says what is next",
+        (WORDS, focus),
+    );
+    table = both(table, "/panic", ["Panic", "PanicPost"], "Cuts everything at once", (WORDS, panic));
+    table = table.row(
+        (Method::GET, "/cards/{cardId}/button.jpg"),
+        "GetButton",
+        "A picture for a button: red around when the card is on air, yellow when it is next",
+        (WORDS, Takes::None, Gives::File("image/jpeg")),
+        button,
+    );
+    table.router = table.router.layer(middleware::from_fn_with_state(doors.clone(), authorised));
+    table
 }
 
 /// Never by cookie: `GET` changes something here, and any page can make a browser fetch.

@@ -5,7 +5,7 @@ use std::fmt::Write;
 
 use axum::extract::{Path, State};
 use axum::http::{StatusCode, header};
-use axum::response::{Html, IntoResponse, Redirect, Response};
+use axum::response::{Html, IntoResponse, Response};
 use axum::routing::get;
 use axum::{Json, Router};
 use rust_embed::RustEmbed;
@@ -24,7 +24,6 @@ const POLICY: &str = "default-src 'self'; img-src 'self' blob: data:; media-src 
 /// The routes.
 pub fn router(director: DirectorHandle) -> Router {
     Router::new()
-        .route("/", get(|| async { Redirect::temporary("/watch/main") }))
         .route("/control", get(|| async { page("control.html") }))
         .route("/api", get(|| async { page("api.html") }))
         .route("/host", get(|| async { page("host.html") }))

@@ -157,6 +157,49 @@ fn an_outside_obs_client_works_as_it_is_in_both_of_its_encodings() {
 }
 
 #[test]
+fn an_outside_obs_client_in_python_works_as_it_is() {
+    let server = Server::start();
+    let address = server.http.replace("http://", "ws://") + "/ws";
+    run(Command::new("tests/oracle/venv/bin/python").args(["tests/oracle/simple.py", &address, TOKEN]));
+}
+
+/// It knows OBS's requests alone, each by its type; others go by its way for plugins.
+#[test]
+fn an_outside_obs_client_with_types_drives_it_as_a_plugin() {
+    #[derive(Debug, serde::Deserialize)]
+    struct Done {
+        rev: u64,
+    }
+    let server = Server::start();
+    server.product("cup", 8900);
+    let (host, port) = server.http.trim_start_matches("http://").split_once(':').unwrap();
+    tokio::runtime::Runtime::new().unwrap().block_on(async {
+        assert!(obws::Client::connect(host, port.parse().unwrap(), Some("wrong")).await.is_err());
+        let client = obws::Client::connect(host, port.parse().unwrap(), Some(TOKEN)).await.unwrap();
+        let version = client.general().version().await.unwrap();
+        assert!(version.available_requests.contains(&"CallVendorRequest".to_owned()), "{version:?}");
+        let ask = |request_type, request_data| obws::requests::general::CallVendorRequest {
+            vendor_name: "vitrine",
+            request_type,
+            request_data,
+        };
+        let card = json!({ "cardId": "cup" });
+        let shown = client.general().call_vendor_request::<_, Done>(ask("ShowCard", &card)).await.unwrap();
+        assert_eq!(shown.request_type, "ShowCard");
+        let state = server.api("GET", "/state", b"").1;
+        assert_eq!(
+            (state["rev"].as_u64(), &state["airings"][0]["cardId"]),
+            (Some(shown.response_data.rev), &json!("cup"))
+        );
+        let refused = client.general().call_vendor_request::<_, Done>(ask("ShowCard", &json!({}))).await;
+        assert!(refused.unwrap_err().to_string().contains("API error"));
+        // What only OBS has is refused, and the connection goes on.
+        assert!(client.scenes().list().await.is_err());
+        assert!(client.general().version().await.is_ok());
+    });
+}
+
+#[test]
 fn rest_and_websocket_are_the_same_verbs() {
     let server = Server::start();
     server.product("cup", 8900);

@@ -11,7 +11,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use axum::Json;
 use axum::body::Bytes;
 use axum::extract::{Path, State};
-use axum::http::HeaderMap;
+use axum::http::{HeaderMap, Method};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use ring::hmac;
@@ -21,6 +21,7 @@ use super::columns::{self, Raw};
 use super::feed::{self, Draft, Feed, Format, Note, Options};
 use crate::config::{Hook, HookKind};
 use crate::control::Doors;
+use crate::control::api::{Gives, Table, Takes};
 use crate::control::error::{Error, Kind};
 use crate::control::people::Who;
 use crate::control::perform;
@@ -56,6 +57,21 @@ impl Hooks {
         *known = at.max(*known);
         is_newest
     }
+}
+
+/// What shops send, in JSON Schema.
+fn schema() -> Value {
+    json!({ "type": "object", "description": "A product as the shop writes it, or `products` in our own words." })
+}
+
+pub(in crate::control) fn table() -> Table {
+    Table::new("Webhooks").row(
+        (Method::POST, "/hooks/{hook}"),
+        "TellOfChanges",
+        "A shop tells of prices and stocks; its signature over the body says who it is, and no token",
+        (&[], Takes::Object(schema), Gives::Object),
+        hook,
+    )
 }
 
 /// Whether `headers` sign `body` as such a shop does.
@@ -144,7 +160,7 @@ fn woocommerce(product: &Value, text: &dyn Fn(&Value) -> Option<String>) -> Raw 
 }
 
 /// `POST /api/v1/hooks/{hook}`.
-pub(in crate::control) async fn hook(
+async fn hook(
     State(doors): State<Doors>,
     Path(name): Path<String>,
     headers: HeaderMap,
