@@ -1,7 +1,7 @@
 // The form for a card: which template, which products, where it rests, and the template's own fields, made from
 // its schema. The picture beside it is drawn by the server as the card would go on air, with what platforms cover.
-import { $, element } from "./dom.js";
-import { t } from "./i18n.js";
+import { $, allow, element } from "./dom.js";
+import { said, t } from "./i18n.js";
 
 const SLOTS = ["lower-left", "lower", "lower-right", "left", "center", "right", "upper-left", "upper", "upper-right", "band", "free"];
 
@@ -60,7 +60,7 @@ export function openCard({ card, isOn, state, channel, request, draw, send }) {
   field.id.value = card?.id ?? "";
   field.id.readOnly = Boolean(card);
   $("card-remove").hidden = !card;
-  $("card-remove").disabled = Boolean(isOn);
+  allow($("card-remove"), !isOn);
   field.template.replaceChildren(...state.templates.map((one) => new Option(one.name, one.id, false, one.id === card?.template)));
   field.template.disabled = Boolean(isOn);
   const template = () => state.templates.find((one) => one.id === field.template.value);
@@ -111,7 +111,7 @@ export function openCard({ card, isOn, state, channel, request, draw, send }) {
     try {
       const { url, problems } = await draw(read(), channel);
       $("card-picture").src = url;
-      $("card-error").textContent = problems.join(" ");
+      $("card-error").textContent = problems.map((one) => said(one)).join(" ");
     } catch (error) { $("card-error").textContent = error.message; }
   }
 
@@ -131,7 +131,6 @@ export function openCard({ card, isOn, state, channel, request, draw, send }) {
   field.template.onchange = build;
   form.oninput = (event) => { if (event.target !== field.template) change(); };
   $("card-remove").onclick = () => attempt(() => request("RemoveCard", { cardId: card.id }));
-  $("card-cancel").onclick = () => $("card-editor").close();
   form.onsubmit = (event) => {
     event.preventDefault();
     attempt(async () => {

@@ -1,8 +1,11 @@
 // The dialog with all products: files from shops come in here, after a look at what they would change.
-import { $, element } from "./dom.js";
-import { t } from "./i18n.js";
+import { $, allow, element } from "./dom.js";
+import { said, t } from "./i18n.js";
 
 const SHOWN = 50;
+
+/** Fields of a product, as people call them. */
+export const FIELDS = { priceMinor: "Price", oldPriceMinor: "Old price", stock: "Stock", link: "Link", currency: "Currency", title: "Title" };
 
 /** Joins the dialog. `edit(product)` opens a product's form, `upload(sku, file)` sends a picture. */
 export function joinCatalogue({ state, request, upload, edit, money, isConnected }) {
@@ -43,7 +46,7 @@ export function joinCatalogue({ state, request, upload, edit, money, isConnected
   function drawPictures(progress) {
     const { waiting = 0, done = 0, problems = [] } = progress ?? {};
     $("pictures-state").textContent = waiting ? t("Pictures: {done} there, {waiting} to come", { done, waiting }) : "";
-    $("pictures-problems").replaceChildren(...problems.slice(-20).map((one) => element("li", { textContent: `${one.sku}: ${one.reason}` })));
+    $("pictures-problems").replaceChildren(...problems.slice(-20).map((one) => element("li", { textContent: `${one.sku}: ${said(one.reason)}` })));
   }
 
   function say(text) { $("catalogue-error").textContent = text; }
@@ -60,11 +63,9 @@ export function joinCatalogue({ state, request, upload, edit, money, isConnected
     if (field.currency.value.trim()) words.set("currency", field.currency.value.trim().toUpperCase());
     const response = await fetch(`/api/v1/import/file?${words}`, { method: "POST", body: file });
     const answer = await response.json();
-    if (!response.ok) throw new Error(answer.detail);
+    if (!response.ok) throw new Error(said(answer.detail));
     return answer;
   }
-
-  const FIELDS = { priceMinor: "Price", oldPriceMinor: "Old price", stock: "Stock", link: "Link", currency: "Currency", title: "Title" };
 
   /** What is different, as people read it. */
   function changes(line) {
@@ -81,10 +82,10 @@ export function joinCatalogue({ state, request, upload, edit, money, isConnected
       [report.problemCount, "{n} with mistakes"], [report.doubtCount, "{n} with a price to look at"]];
     $("import-summary").textContent = counts.filter(([count]) => count).map(([count, word]) => t(word, { n: count })).join(", ") || t("The file changes nothing.");
     $("import-format").textContent = t("Read as {format}, {encoding}.", report);
-    const rows = (notes) => notes.map((note) => element("li", { textContent: t("Row {row}, {sku}: {reason}", { row: note.row, sku: note.sku || "–", reason: [note.field, note.reason].filter(Boolean).join(": ") }) }));
+    const rows = (notes) => notes.map((note) => element("li", { textContent: t("Row {row}, {sku}: {reason}", { row: note.row, sku: note.sku || "–", reason: said([note.field, note.reason].filter(Boolean).join(": ")) }) }));
     $("import-problems").replaceChildren(...rows(report.problems));
     $("import-passed").replaceChildren(...rows(report.passedOver));
-    $("import-doubts").replaceChildren(...report.doubts.map((doubt) => element("li", { textContent: `${doubt.sku}: ${doubt.reason}` })));
+    $("import-doubts").replaceChildren(...report.doubts.map((doubt) => element("li", { textContent: `${doubt.sku}: ${t(FIELDS[doubt.field] ?? doubt.field)}: ${said(doubt.reason)}` })));
     $("import-lines").replaceChildren(...report.lines.map((line) => element("li", {},
       element("strong", { textContent: line.isNew ? t("New: {title}", line) : line.title }), element("span", { className: "quiet", textContent: ` ${line.sku}: ${changes(line)}` }))));
     $("import-confirm").hidden = !report.doubtCount;
@@ -92,7 +93,7 @@ export function joinCatalogue({ state, request, upload, edit, money, isConnected
     field.confirmed.checked = false;
     const canBe = () => isConnected() && report.added + report.changed > 0
       && (!report.problemCount || field.leaveOut.checked) && (!report.doubtCount || field.confirmed.checked);
-    const tell = () => { $("import-take").disabled = !canBe(); };
+    const tell = () => { allow($("import-take"), canBe()); };
     field.leaveOut.onchange = field.confirmed.onchange = tell;
     $("import-leave-out").hidden = !report.problemCount;
     $("import-report").hidden = false;

@@ -1,5 +1,6 @@
 // The connection to /ws in obs-websocket 5's envelope. Connects again by itself; tells when it is away, so
 // that nobody presses a button that does nothing.
+import { said } from "./i18n.js";
 
 const RETRY_MS = 1000;
 // The server tells a channel's status every second; silence means that the connection is dead, whatever the browser says.
@@ -26,7 +27,7 @@ export class Connection {
     this.#heard = 0;
     socket.onmessage = socket.onclose = null;
     socket.close();
-    for (const { reject } of this.#waiting.values()) reject(new Error("the connection was lost"));
+    for (const { reject } of this.#waiting.values()) reject(new Error(said("the connection was lost")));
     this.#waiting.clear();
     this.#on.closed(reason, isFinal);
     if (!isFinal) setTimeout(() => this.#open(), RETRY_MS);
@@ -57,13 +58,13 @@ export class Connection {
       const waiting = this.#waiting.get(d.requestId);
       this.#waiting.delete(d.requestId);
       if (d.requestStatus.result) waiting?.resolve(d.responseData);
-      else waiting?.reject(Object.assign(new Error(d.requestStatus.comment), { field: d.responseData?.field }));
+      else waiting?.reject(Object.assign(new Error(said(d.requestStatus.comment)), { field: d.responseData?.field, doubts: d.responseData?.doubts }));
     }
   }
 
   /** Asks; the promise fails with the server's own words. */
   request(requestType, requestData = {}) {
-    if (this.#socket?.readyState !== WebSocket.OPEN) return Promise.reject(new Error("not connected"));
+    if (this.#socket?.readyState !== WebSocket.OPEN) return Promise.reject(new Error(said("not connected")));
     const requestId = String(this.#next++);
     this.#socket.send(JSON.stringify({ op: 6, d: { requestType, requestId, requestData } }));
     return new Promise((resolve, reject) => this.#waiting.set(requestId, { resolve, reject }));

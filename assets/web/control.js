@@ -4,15 +4,18 @@ import { $, element } from "./dom.js";
 import { Connection } from "./connection.js";
 import { play } from "./player.js";
 import { openCard } from "./cards.js";
-import { joinCatalogue } from "./catalogue.js";
+import { joinCards } from "./cardlist.js";
+import { FIELDS, joinCatalogue } from "./catalogue.js";
 import { fromMinor, openEditor } from "./editor.js";
 import { watchProgramme } from "./monitor.js";
+import { makePreviews } from "./previews.js";
+import { joinPlots } from "./plots.js";
 import { joinRundown } from "./rundown.js";
 import { joinShows } from "./shows.js";
 import { emptyState, reduce, titleOf as nameOf } from "./state.js";
 import { drawPresence, isSignedIn, joinPeople, may, signIn } from "./people.js";
 import { drawKeys, drawPublishers, joinForms } from "./publishers.js";
-import { t } from "./i18n.js";
+import { said, t } from "./i18n.js";
 
 const state = emptyState();
 let connection, channel, monitor, player, digits = {}, clockOffsetMs = 0, isConnected = false;
@@ -55,7 +58,9 @@ function setConnected(is) {
   isConnected = is;
   $("connection").textContent = t(is ? "Connected" : "Not connected: trying again…");
   $("connection").className = is ? "pill well" : "pill bad";
-  for (const button of document.querySelectorAll("#room button")) button.disabled = !is || !can(button.dataset.needs ?? "viewer");
+  for (const button of document.querySelectorAll("#room button:not([data-close])")) {
+    button.disabled = !is || button.dataset.own === "no" || !can(button.dataset.needs ?? "viewer");
+  }
   for (const part of document.querySelectorAll("[data-only]")) part.hidden = !may(state.you?.role, part.dataset.only);
   if (state.channels.length) draw();
   else drawOnAir();
@@ -72,8 +77,8 @@ function receive(name, data) {
       drawPresence(state.you, state.present);
       fetch("/api/v1/currencies").then((response) => response.json()).then((table) => { digits = table; });
       break;
-    case "ProductChanged": forgetProduct(data.product.sku); break;
-    case "CardChanged": forget(data.card.id); break;
+    case "ProductChanged": previews.forgetProduct(data.product.sku); break;
+    case "CardChanged": previews.forget(data.card.id); break;
     case "TemplatesChanged": previews.clear(); break;
     case "PresenceChanged": drawPresence(state.you, state.present); return;
     case "ImportChanged": catalogue.draw(); return;
@@ -142,77 +147,26 @@ $("channel").addEventListener("change", () => {
   channel = $("channel").value;
   tellHostPage();
   openMonitor();
+  plots.look();
   previews.clear();
   draw();
 });
 
-// Card pictures, drawn by the server exactly as they go on air; kept until the card or its product changes.
-const previews = new Map();
-
-function forget(id) {
-  for (const view of ["", "overlay "]) previews.delete(view + id);
-}
-
-function forgetProduct(sku) {
-  for (const card of Object.values(state.cards)) if (card.sku === sku || card.skus?.includes(sku)) forget(card.id);
-}
-
-async function preview(card, image, view = "card") {
-  const key = view === "card" ? card.id : `${view} ${card.id}`;
-  if (!previews.has(key)) previews.set(key, fetchPreview(card.id, view));
-  try { image.src = await previews.get(key); } catch { image.alt = t("{card} cannot be drawn", { card: card.id }); }
-}
-
-async function fetchPreview(id, view) {
-  const url = `/api/v1/cards/${encodeURIComponent(id)}/preview.png?view=${view}&channel=${encodeURIComponent(channel)}`;
-  const response = await fetch(url);
-  if (!response.ok) throw new Error(response.statusText);
-  return URL.createObjectURL(await response.blob());
-}
-
 const onAir = () => state.airings.filter((airing) => airing.channel === channel);
 const titleOf = (card) => nameOf(state, card);
+const previews = makePreviews(state, () => channel, (card) => t("{card} cannot be drawn", { card: card.id }));
 
-function cardItem(card) {
-  const isOn = onAir().some((airing) => airing.cardId === card.id);
-  const image = element("img", { alt: titleOf(card), width: 672, height: 184 });
-  preview(card, image);
-  const take = element("button", {
-    type: "button", className: "take", textContent: t(isOn ? "Take off air" : "Put on air"), disabled: !can(isOn ? "assistant" : "producer"),
-    onclick: () => ask(isOn ? "HideCard" : "ShowCard", { cardId: card.id, channel }),
-  });
-  take.dataset.card = card.id;
-  take.setAttribute("aria-pressed", isOn);
-  const edit = element("button", {
-    type: "button", textContent: t("Edit"), disabled: !can(isOn ? "producer" : "assistant"), hidden: !card.sku,
-    onclick: () => openEditor({ card, product: state.products[card.sku], isOn, state, digits, request, upload }),
-  });
-  const design = element("button", {
-    type: "button", textContent: t("Card…"), disabled: !can(isOn ? "producer" : "assistant"),
-    onclick: () => openCard({ card, isOn, state, channel, request, draw: drawDraft, send }),
-  });
-  const steps = state.templates.find((template) => template.id === card.template)?.steps ?? 1;
-  const airing = onAir().find((one) => one.cardId === card.id);
-  const next = element("button", {
-    type: "button", textContent: t("Next step"), disabled: !can("producer") || !airing || airing.step >= steps, hidden: steps < 2,
-    onclick: () => ask("NextStep", { cardId: card.id, channel }),
-  });
-  const toRundown = element("button", {
-    type: "button", textContent: t("To rundown"), disabled: !can("assistant"), hidden: !rundown.isOpen(), onclick: () => rundown.add(card.id),
-  });
-  const item = element("li", { className: isOn ? "is-on" : "" },
-    image, element("div", { className: "name", textContent: titleOf(card) }),
-    element("div", { className: "row" }, take, next, edit, design, toRundown));
-  item.dataset.card = card.id;
-  return item;
+let isDrawn = true;
+
+/** Draws what is there at the next picture of the screen, however much comes until then. */
+function draw() {
+  if (!isDrawn) return;
+  isDrawn = false;
+  requestAnimationFrame(() => { isDrawn = true; drawAll(); });
 }
 
-function draw() {
-  const focused = document.activeElement?.dataset?.card;
-  const cards = Object.values(state.cards);
-  $("cards").replaceChildren(...cards.map(cardItem));
-  $("empty").hidden = cards.length > 0;
-  if (focused) $("cards").querySelector(`button[data-card="${CSS.escape(focused)}"]`)?.focus();
+function drawAll() {
+  cards.draw();
   drawOnAir();
   drawPractice();
   drawStatus();
@@ -220,7 +174,7 @@ function draw() {
   rundown.draw();
   catalogue.draw();
   $("faults").hidden = !state.faults.length;
-  $("faults").replaceChildren(...state.faults.map((fault) => element("li", { textContent: t("Template {fault}", { fault }) })));
+  $("faults").replaceChildren(...state.faults.map((fault) => element("li", { textContent: t("Template {fault}", { fault: said(fault) }) })));
   drawKeys(state.streamKeys, channel, ask, can("owner"));
 }
 
@@ -232,6 +186,8 @@ function markPhase(item, phase) {
 
 const isPractice = () => state.practice.includes(channel);
 
+let drawnPractice = "";
+
 /** The cards of a practice, over the picture that viewers see without them. */
 function drawPractice() {
   const is = isPractice();
@@ -239,12 +195,14 @@ function drawPractice() {
   $("practice").textContent = t(is ? "End the practice" : "Practise: nothing reaches viewers");
   $("practice-note").hidden = !is;
   const wanted = is ? onAir().map((airing) => state.cards[airing.cardId]).filter(Boolean) : [];
-  const shown = wanted.map((card) => {
+  const key = wanted.map((card) => card.id).join(" ");
+  if (key === drawnPractice && wanted.every((card) => previews.has(card, "overlay"))) return;
+  drawnPractice = key;
+  $("practice-cards").replaceChildren(...wanted.map((card) => {
     const image = element("img", { alt: t("{card}, in practice", { card: titleOf(card) }) });
-    preview(card, image, "overlay");
+    previews.into(image, card, "overlay");
     return image;
-  });
-  $("practice-cards").replaceChildren(...shown);
+  }));
 }
 
 function drawOnAir() {
@@ -260,6 +218,7 @@ function drawOnAir() {
     const seconds = Math.max(0, Math.round((Date.now() + clockOffsetMs - airing.since) / 1000));
     const since = `${Math.floor(seconds / 60)}:${String(seconds % 60).padStart(2, "0")}`;
     const item = element("li", {}, `${card ? titleOf(card) : airing.cardId} · ${t(airing.slot.replace("-", " "))} · ${t("since {time}", { time: since })}`);
+    if (airing.isPinned) item.prepend(element("span", { className: "tag is-pinned", textContent: t("EXPLAINED") }));
     markPhase(item, phase(airing));
     return item;
   }));
@@ -289,17 +248,19 @@ function drawStatus() {
   $("publisher").textContent = status.publishers.length ? shown : `${t("Nobody publishes.")} ${shown}`;
   const late = status.behindMs > 500 && t("The programme is {ms} ms late: this machine is too slow.", { ms: status.behindMs });
   const skipped = noteSkips(status) && t("This machine does not keep up: pictures are left out for viewers. Use fewer rungs or a smaller canvas.");
-  const last = status.publisher.lastEnd && t("Last publisher: {end}", { end: status.publisher.lastEnd });
-  const storage = status.storageProblem && t("{problem}. Viewers cannot go back far.", { problem: status.storageProblem });
+  const last = status.publisher.lastEnd && t("Last publisher: {end}", { end: said(status.publisher.lastEnd) });
+  const storage = status.storageProblem && t("{problem}. Viewers cannot go back far.", { problem: said(status.storageProblem) });
   $("publisher-detail").textContent = last || "";
   const lowered = status.loweredPreset && t("The largest picture is coded with preset {preset}, because this machine did not keep up.", { preset: status.loweredPreset });
-  const clean = status.cleanProblem && `${status.cleanProblem}.`;
+  const clean = status.cleanProblem && `${said(status.cleanProblem)}${t(".")}`;
   const alarms = [late, skipped, lowered, storage, clean].filter(Boolean).join(" ");
   if ($("alarms").textContent !== alarms) $("alarms").textContent = alarms;
   $("alarms").hidden = !alarms;
+  $("viewers").textContent = t("Viewers: {n}", { n: status.viewers });
+  $("viewers").hidden = false;
   drawPublishers(status, state.sources);
   const name = (id) => (state.cards[id] ? titleOf(state.cards[id]) : id);
-  const notes = status.cardProblems.map((one) => element("li", { className: "bad", textContent: `${name(one.cardId)}: ${one.text}` }));
+  const notes = status.cardProblems.map((one) => element("li", { className: "bad", textContent: `${name(one.cardId)}: ${said(one.text)}` }));
   for (const { cardId, heights } of status.codes) {
     const said = heights.map(({ height, isScannable }) => `${height}p: ${t(isScannable ? "yes" : "no")}`).join(", ");
     const isBad = heights.some((one) => !one.isScannable);
@@ -316,7 +277,7 @@ function drawQuestions() {
   });
   $("questions").hidden = !state.questions.length;
   $("questions").replaceChildren(...state.questions.map((one) => element("li", {},
-    element("span", { textContent: `${one.from}, ${state.products[one.sku]?.title ?? one.sku}: ${one.reason}` }),
+    element("span", { textContent: `${one.from}, ${state.products[one.sku]?.title ?? one.sku}: ${doubtful(one.doubts)}` }),
     answer(one, true), answer(one, false))));
 }
 
@@ -325,15 +286,18 @@ function say(text) {
   $("error").hidden = !text;
 }
 
+/** Why prices should be looked at, in words. */
+const doubtful = (doubts) => doubts.map((one) => `${t(FIELDS[one.field] ?? one.field)}: ${said(one.reason)}`).join("; ");
+
 /** What can be done all the same: what is asked first, and what is sent then. */
 const DOUBTS = {
   ifRev: () => [t("Somebody else has changed this meanwhile. Overwrite what they did?"), { ifRev: undefined }],
-  confirmed: (text) => [`${text.replace(/^confirmed: it is needed, because /, "")}.\n\n${t("Is that right?")}`, { confirmed: true }],
+  confirmed: (doubts) => [`${doubts.map((one) => `${state.products[one.sku]?.title ?? one.sku}: ${doubtful([one])}`).join("\n")}\n\n${t("Is that right?")}`, { confirmed: true }],
 };
 
 /** What has to be sent besides, if whoever is asked wants it all the same. */
-function doubt(field, text) {
-  const [question, more] = DOUBTS[field]?.(text) ?? [];
+function doubt({ field, doubts = [] }) {
+  const [question, more] = DOUBTS[field]?.(doubts) ?? [];
   return question && confirm(question) ? more : null;
 }
 
@@ -342,7 +306,7 @@ async function request(name, data) {
   try {
     return await connection.request(name, data);
   } catch (error) {
-    const more = doubt(error.field, error.message);
+    const more = doubt(error);
     if (!more) throw error;
     return request(name, { ...data, ...more });
   }
@@ -357,14 +321,14 @@ async function ask(name, data) {
 async function upload(sku, file) {
   const url = `/api/v1/products/${encodeURIComponent(sku)}/image`;
   const response = await fetch(url, { method: "PUT", body: file });
-  if (!response.ok) throw new Error((await response.json()).detail);
+  if (!response.ok) throw new Error(said((await response.json()).detail));
 }
 
 /** A card that is not saved, drawn in its place. */
 async function drawDraft(card, inChannel) {
   const url = `/api/v1/preview?view=canvas&guides=true&channel=${encodeURIComponent(inChannel)}`;
   const response = await fetch(url, { method: "POST", body: JSON.stringify(card) });
-  if (!response.ok) throw new Error((await response.json()).detail);
+  if (!response.ok) throw new Error(said((await response.json()).detail));
   return { url: URL.createObjectURL(await response.blob()), problems: JSON.parse(response.headers.get("vitrine-problems") ?? "[]") };
 }
 
@@ -372,22 +336,29 @@ async function drawDraft(card, inChannel) {
 async function send(file) {
   const response = await fetch("/api/v1/pictures", { method: "POST", body: file });
   const answer = await response.json();
-  if (!response.ok) throw new Error(answer.detail);
+  if (!response.ok) throw new Error(said(answer.detail));
   return answer.image;
 }
 
 const call = (path, options = {}) => fetch(`/api/v1${path}`, options);
+const productForm = (card, product = state.products[card?.sku]) => openEditor({ card, product, isOn: card && isCardOn(card), state, digits, request, upload });
+const cardForm = (card) => openCard({ card, isOn: Boolean(card) && isCardOn(card), state, channel, request, draw: drawDraft, send });
 const isCardOn = (card) => onAir().some((airing) => airing.cardId === card.id);
 const rundown = joinRundown({
   state, ask, say, doubt, titleOf, fetch: call, channel: () => channel, isConnected: () => isConnected, can,
-  edit: (card) => openCard({ card, isOn: isCardOn(card), state, channel, request, draw: drawDraft, send }),
+  edit: cardForm,
+});
+const cards = joinCards({
+  state, ask, titleOf, onAir, can, previews, channel: () => channel, canAdd: () => rundown.isOpen(), add: (cardId) => rundown.add(cardId),
+  edit: (card) => productForm(card), design: cardForm,
 });
 const catalogue = joinCatalogue({
   state, request, upload, isConnected: () => isConnected,
   money: (minor, currency) => `${fromMinor(minor, currency, digits)} ${currency}`,
-  edit: (product) => openEditor({ product, state, digits, request, upload }),
+  edit: (product) => productForm(undefined, product),
 });
 joinForms(ask, () => channel);
+const plots = joinPlots(() => channel);
 joinShows(signature, (method, path) => call(path, { method }), () => channel);
 $("panic").addEventListener("click", () => ask("ClearAll", { channel }));
 $("practice").addEventListener("click", () => ask("SetPractice", { channel, isOn: !isPractice() }));
@@ -398,8 +369,8 @@ document.addEventListener("keydown", (event) => {
   event.preventDefault();
   ask("Undo");
 });
-$("add").addEventListener("click", () => openEditor({ state, digits, request, upload }));
-$("add-card").addEventListener("click", () => openCard({ state, channel, request, draw: drawDraft, send }));
+$("add").addEventListener("click", () => productForm());
+$("add-card").addEventListener("click", () => cardForm());
 $("login").addEventListener("submit", (event) => { event.preventDefault(); enter($("name").value.trim(), $("password").value); });
 joinPeople(request);
 setInterval(drawOnAir, 1000);

@@ -1,5 +1,5 @@
 // The form for a product and its card. Amounts are typed as people write them and sent in minor units.
-import { $ } from "./dom.js";
+import { $, allow } from "./dom.js";
 import { t } from "./i18n.js";
 
 /** "19.99" to 1999 without passing through a float; an Error when it is no amount. */
@@ -27,7 +27,7 @@ export function openEditor({ card, product, isOn, state, digits, request, upload
   $("editor-error").textContent = "";
   $("editor-title").textContent = t(product ? "Edit product" : "New product");
   $("remove").hidden = !product;
-  $("remove").disabled = Boolean(isOn);
+  allow($("remove"), !isOn);
   field.sku.readOnly = Boolean(product);
   field.slot.closest("label").hidden = Boolean(product && !card);
   if (product) {
@@ -41,10 +41,12 @@ export function openEditor({ card, product, isOn, state, digits, request, upload
     if (card) field.slot.value = card.slot;
   }
   $("remove").onclick = () => attempt(async () => {
+    // Both or neither: the server keeps a product that a card shows.
+    const others = Object.values(state.cards).filter((one) => one.id !== card?.id && (one.sku === product.sku || one.skus?.includes(product.sku)));
+    if (others.length) throw new Error(t("Other cards show it too: {cards}. Remove it there first.", { cards: others.map((one) => one.id).join(", ") }));
     if (card) await request("RemoveCard", { cardId: card.id });
     await request("RemoveProduct", { sku: product.sku });
   });
-  $("cancel").onclick = () => $("editor").close();
   form.onsubmit = (event) => {
     event.preventDefault();
     attempt(() => save(field, { card, product, rev, state, digits, request, upload }));

@@ -55,7 +55,7 @@ const notesOf = (cardId, rundown) => rundown?.items.find((one) => one.cardId ===
 function draw() {
   const cue = state.cues[channel], rundown = state.rundowns[cue?.rundownId];
   const airings = state.airings.filter((one) => one.channel === channel && state.cards[one.cardId]);
-  $("on-air").replaceChildren(...airings.map((airing) => element("li", {}, ...words(state.cards[airing.cardId]),
+  $("on-air").replaceChildren(...airings.map((airing) => element("li", {}, ...(airing.isPinned ? [element("span", { className: "pinned", textContent: t("Explain this now") })] : []), ...words(state.cards[airing.cardId]),
     element("p", { className: "notes", textContent: notesOf(airing.cardId, rundown) }))));
   $("nothing").hidden = airings.length > 0;
   const isPractice = state.practice.includes(channel);

@@ -20,7 +20,41 @@ const words = language === "en" ? {} : await fetched(`/assets/lang/${language}.j
 
 /** `text` in the page's language, with `values` where {their names} stand. */
 export function t(text, values = {}) {
-  return (words[text] ?? text).replace(/\{(\w+)\}/g, (whole, name) => values[name] ?? whole);
+  return fill(words[text] ?? text, values);
+}
+
+const fill = (text, values) => text.replace(/\{(\w+)\}/g, (whole, name) => values[name] ?? whole);
+
+/** The server's own sentences, those with {gaps} that say the most first. */
+const sentences = words.server ?? {};
+const patterns = Object.keys(sentences).filter((key) => /\{\w+\}/.test(key)).sort((a, b) => b.length - a.length).map((key) => ({
+  key, names: [...key.matchAll(/\{(\w+)\}/g)].map(([, name]) => name),
+  pattern: new RegExp(`^${key.split(/\{\w+\}/).map((part) => part.replace(/[.*+?^${}()|[\]\\]/g, "\\$&")).join("(.+?)")}$`, "s"),
+}));
+const known = new Map();
+
+/** What the server says, in the page's language as far as its file goes; English else. */
+export function said(text, depth = 0) {
+  if (!text || !patterns.length || depth > 4) return text;
+  if (!known.has(text)) {
+    if (known.size > 1000) known.clear();
+    known.set(text, translated(text, depth + 1));
+  }
+  return known.get(text);
+}
+
+function translated(text, depth) {
+  const word = sentences[text] ?? words[text];
+  if (typeof word === "string") return word;
+  // A field, and what is wrong with it.
+  const [, field, rest] = /^(\w[\w.]*): (.+)$/s.exec(text) ?? [];
+  if (rest && said(rest, depth) !== rest) return `${said(field, depth)}：${said(rest, depth)}`;
+  for (const { key, names, pattern } of patterns) {
+    const found = pattern.exec(text);
+    const value = (n) => found[n + 1].split("; ").map((one) => said(one, depth)).join("；");
+    if (found) return fill(sentences[key], Object.fromEntries(names.map((name, n) => [name, value(n)])));
+  }
+  return text;
 }
 
 /** What stands in the page's own source. */

@@ -7,7 +7,7 @@ import { t } from "./i18n.js";
 const ACTIONS = {
   up: ["ArrowUp", "the line before"], down: ["ArrowDown", "the line after"],
   advance: [" ", "on air, next step, out"], take: ["t", "take what is next"], next: ["n", "this line is next"],
-  swap: ["s", "this card alone on air"], edit: ["Enter", "edit"], duplicate: ["d", "duplicate"], out: ["Escape", "everything out"],
+  swap: ["s", "this card alone on air"], pin: ["p", "explain this product now"], edit: ["Enter", "edit"], duplicate: ["d", "duplicate"], out: ["Escape", "everything out"],
 };
 const FIXED = [["Alt ↑ ↓", "move the line"], ["1 – 9", "the first nine cards: on air, next step, out"], ["Ctrl Z", "take back your last edit"], ["?", "these keys"]];
 const NAMES = { " ": "Space", ArrowUp: "↑", ArrowDown: "↓", ArrowLeft: "←", ArrowRight: "→", Escape: "Esc" };

@@ -1,6 +1,6 @@
 // Who may come in, who is here, and what was done. The server refuses what a role may not do; the page only says so before.
 import { $, element } from "./dom.js";
-import { t } from "./i18n.js";
+import { said, t } from "./i18n.js";
 
 const ROLES = ["viewer", "assistant", "producer", "owner"];
 
@@ -10,7 +10,7 @@ export const may = (role, needed) => ROLES.indexOf(role) >= ROLES.indexOf(needed
 /** Signs in; the server's cookie says who it is from then on. */
 export async function signIn(name, password) {
   const response = await fetch("/api/v1/session", { method: "POST", body: JSON.stringify({ name: name || null, password }) });
-  if (!response.ok) throw new Error((await response.json()).detail);
+  if (!response.ok) throw new Error(said((await response.json()).detail));
 }
 
 /** Whether this browser has signed in. */
@@ -87,7 +87,7 @@ export function joinPeople(request) {
     menu.addEventListener("keydown", (event) => { if (event.key === "Escape") { menu.open = false; menu.querySelector("summary").focus(); } });
     document.addEventListener("click", (event) => { if (!menu.contains(event.target)) menu.open = false; });
   }
-  for (const button of document.querySelectorAll("header .menu button")) button.addEventListener("click", () => { button.closest("details").open = false; });
+  for (const button of document.querySelectorAll(".menu button")) button.addEventListener("click", () => { button.closest("details").open = false; });
   // A secret does not stay on the page.
   $("people").addEventListener("close", () => { $("new-token").textContent = ""; $("new-token-row").hidden = true; });
   joinJournal(request);
@@ -106,7 +106,7 @@ function joinJournal(request) {
     const what = `${entry.request} ${Object.values(entry.data ?? {}).filter((one) => typeof one === "string").join(" ")}`;
     return element("li", { className: entry.refused ? "bad" : "" },
       `${new Date(entry.at).toLocaleTimeString()} · ${entry.who} · ${what}`,
-      element("span", { className: "quiet", textContent: entry.refused ? t(" refused: {reason}", { reason: entry.refused }) : t(" programme {times}", { times }) }));
+      element("span", { className: "quiet", textContent: entry.refused ? t(" refused: {reason}", { reason: said(entry.refused) }) : t(" programme {times}", { times }) }));
   };
   const more = async () => {
     const page = await request("GetJournal", { before, limit: 50 });

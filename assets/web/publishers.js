@@ -1,6 +1,6 @@
 // Who publishes, how well, with which keys, and what the channel fetches itself. Draws what the server says; buttons ask.
 import { $, element } from "./dom.js";
-import { t } from "./i18n.js";
+import { said, t } from "./i18n.js";
 
 const ROLES = { onAir: "ON AIR", standby: "Ready to take over", waiting: "Waiting" };
 const PUSH_STATES = { off: "not now", connecting: "connecting…", on: "pushed", waiting: "failed, tried again" };
@@ -26,7 +26,7 @@ function details(p) {
 
 function publisherItem(p) {
   const role = element("span", { className: p.role === "onAir" ? "pill tally is-on" : "pill", textContent: t(ROLES[p.role]) });
-  const advice = p.health.map((one) => element("li", { className: one.level, textContent: one.text }));
+  const advice = p.health.map((one) => element("li", { className: one.level, textContent: said(one.text) }));
   return element("li", {},
     element("div", { className: "row" }, role, element("strong", { textContent: p.keyName ?? t("Source") })),
     element("ul", { className: "health" }, ...advice),
@@ -36,7 +36,7 @@ function publisherItem(p) {
 /** One platform that the programme is pushed to. */
 function pushItem(push) {
   const skipped = push.skippedFrames > 0 && t("{n} pictures not taken in time", { n: push.skippedFrames });
-  const detail = [push.url, push.state === "on" && `${push.kbps} kb/s`, skipped, push.error].filter(Boolean).join(" · ");
+  const detail = [push.url, push.state === "on" && `${push.kbps} kb/s`, skipped, said(push.error)].filter(Boolean).join(" · ");
   return element("li", {},
     element("span", { className: push.state === "on" ? "pill well" : push.state === "waiting" ? "pill bad" : "pill", textContent: t(PUSH_STATES[push.state]) }),
     element("strong", { textContent: push.name }),
@@ -50,7 +50,7 @@ export function drawPublishers(status, sources) {
   $("pushes").replaceChildren(...status.pushes.map(pushItem));
   const source = status.source;
   $("source-state").textContent = source
-    ? `${source.url}: ${t(SOURCE_STATES[source.state])}${source.error ? `: ${source.error}` : ""}` : "";
+    ? `${source.url}: ${t(SOURCE_STATES[source.state])}${source.error ? `: ${said(source.error)}` : ""}` : "";
   // One from the configuration file ends there.
   $("source-stop").hidden = !sources[status.id];
 }

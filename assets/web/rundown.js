@@ -1,14 +1,15 @@
 // The rundown: a show's cards in order, what is next, and what the keys do. It shows what the server says;
 // rows are drawn anew only when they differ, so that 500 of them stay quick.
 import { $, element } from "./dom.js";
-import { t } from "./i18n.js";
+import { said, t } from "./i18n.js";
 import { actionOf, isOfButton, openKeys } from "./keys.js";
+import { makeSortable } from "./reorder.js";
 
 /** `room`: `state`, `channel()`, `isConnected()`, `can(role)`, `ask(name, data)`, `titleOf(card)`, `edit(card)`, `fetch(path, options)`, `say(text)`,
- *  `doubt(field, text)`. */
+ *  `doubt(error)`. */
 export function joinRundown(room) {
   // A past show is looked at by whoever chooses it; the channel's own is everybody's.
-  let chosen, past, dragged;
+  let chosen, past;
   const rows = new Map();
 
   const cue = () => room.state.cues[room.channel()];
@@ -30,25 +31,20 @@ export function joinRundown(room) {
     const tags = [];
     const air = one.cardId && airing(one);
     if (air) tags.push(air.isPractice ? ["practice", "PRACTICE"] : ["on", "ON AIR"]);
+    if (air?.isPinned) tags.push(["pinned", "EXPLAINED"]);
     if (!past && cue()?.itemId === one.itemId) tags.push(["next", "Next"]);
     if (one.isDraft) tags.push(["draft", "Draft"]);
     choose.append(
+      element("span", { className: "grip", ariaHidden: "true", textContent: "⠿" }),
       element("span", { className: "number", textContent: number ?? "" }),
       element("span", { className: "words", textContent: words(one) }),
       ...tags.map(([kind, text]) => element("span", { className: `tag is-${kind}`, textContent: t(text) })),
     );
     if (one.notes) choose.append(element("span", { className: "notes", textContent: one.notes }));
-    const made = element("li", { draggable: room.can("assistant") && !past }, choose);
+    const made = element("li", {}, choose);
     made.className = [one.cardId ? "" : "heading", air ? "is-on" : "", one.itemId === chosen ? "is-chosen" : ""].join(" ");
     choose.setAttribute("aria-current", one.itemId === chosen);
     made.dataset.item = one.itemId;
-    made.ondragstart = () => { dragged = one.itemId; };
-    made.ondragover = (event) => { if (dragged) event.preventDefault(); };
-    made.ondrop = (event) => {
-      event.preventDefault();
-      if (dragged && dragged !== one.itemId) move(dragged, one.itemId);
-      dragged = undefined;
-    };
     return made;
   }
 
@@ -65,7 +61,7 @@ export function joinRundown(room) {
     for (const one of rundown.items) {
       if (one.cardId) number += 1;
       if (!matches(one)) continue;
-      const text = JSON.stringify([one, number, words(one), airing(one)?.step, cue()?.itemId === one.itemId, chosen === one.itemId, past, room.can("assistant"), room.can("producer")]);
+      const text = JSON.stringify([one, number, words(one), airing(one)?.step, airing(one)?.isPinned, cue()?.itemId === one.itemId, chosen === one.itemId, past, room.can("assistant"), room.can("producer")]);
       const before = rows.get(one.itemId);
       const drawn = before?.text === text ? before : { text, made: row(one, one.cardId ? number : undefined) };
       rows.set(one.itemId, drawn);
@@ -82,12 +78,17 @@ export function joinRundown(room) {
     drawNext();
   }
 
+  let drawnChoice = "";
+
   function drawChoice() {
     const all = Object.values(room.state.rundowns);
     const option = (one) => new Option(one.title, one.rundownId, false, one.rundownId === (past ?? cue()?.rundownId));
     const group = (label, list) => (list.length ? [Object.assign(element("optgroup", {}, ...list.map(option)), { label })] : []);
     const none = new Option(t("No rundown"), "", false, !shown());
-    $("rundown-choice").replaceChildren(none, ...group(t("Shows"), all.filter((one) => !one.isArchived)), ...group(t("Past shows"), all.filter((one) => one.isArchived)));
+    // Only when they are others: a list that is open must not go.
+    const key = JSON.stringify([all.map((one) => [one.rundownId, one.title, one.isArchived]), past, cue()?.rundownId]);
+    if (key !== drawnChoice) $("rundown-choice").replaceChildren(none, ...group(t("Shows"), all.filter((one) => !one.isArchived)), ...group(t("Past shows"), all.filter((one) => one.isArchived)));
+    drawnChoice = key;
     for (const id of ["rundown-rename", "rundown-export", "rundown-archive", "rundown-remove"]) $(id).disabled = !room.can("assistant") || !shown();
     $("rundown-archive").textContent = t(past ? "Bring back" : "The show is over");
     $("rundown-remove").hidden = !past;
@@ -103,6 +104,10 @@ export function joinRundown(room) {
     for (const id of ["item-advance", "item-swap", "item-cue", "item-card"]) $(id).hidden = !isCard;
     for (const button of $("item-actions").querySelectorAll("button")) button.disabled = !can;
     $("item-advance").disabled = !can || !mayTake || (one.isDraft && !air);
+    $("item-pin").hidden = !card(one)?.sku;
+    $("item-pin").disabled = !can || !mayTake;
+    $("item-pin").textContent = t(air?.isPinned ? "Explained" : "Explain now");
+    $("item-pin").setAttribute("aria-pressed", Boolean(air?.isPinned));
     $("item-cue").disabled = !can || Boolean(one.isDraft);
     $("item-swap").disabled = $("item-cue").disabled || !mayTake;
   }
@@ -155,6 +160,10 @@ export function joinRundown(room) {
   const advance = (one) => one?.cardId && (!one.isDraft || airing(one)) && room.ask("AdvanceCard", ofChannel({ cardId: one.cardId }));
   const swap = () => item()?.cardId && room.ask("SwapCard", ofChannel({ cardId: item().cardId }));
   const duplicate = () => item() && room.ask("DuplicateItem", inRundown({ itemId: chosen }));
+  const pin = () => {
+    const one = item(), sku = card(one ?? {})?.sku;
+    if (sku) room.ask("PinProduct", ofChannel({ sku: airing(one)?.isPinned ? null : sku }));
+  };
   const cueThis = () => item()?.cardId && room.ask("CueItem", ofChannel({ itemId: chosen }));
 
   function openItem(one) {
@@ -208,7 +217,11 @@ export function joinRundown(room) {
     await room.ask("UpdateRundown", { rundownId, isArchived: !isArchived });
     if (isArchived) begin(rundownId);
   };
-  $("rundown-remove").onclick = () => { room.ask("RemoveRundown", inRundown()); past = undefined; };
+  $("rundown-remove").onclick = () => {
+    if (!confirm(t("Delete “{title}” for good?", { title: shown().title }))) return;
+    room.ask("RemoveRundown", inRundown());
+    past = undefined;
+  };
   $("rundown-export").onclick = async () => {
     const bundle = await room.ask("ExportRundown", inRundown());
     if (!bundle) return;
@@ -220,9 +233,9 @@ export function joinRundown(room) {
   async function importBundle(bundle) {
     const response = await room.fetch("/rundowns/import", { method: "POST", body: JSON.stringify(bundle) });
     if (response.ok) return;
-    const { detail, field } = await response.json();
-    const more = room.doubt(field, detail);
-    if (!more) throw new Error(detail);
+    const problem = await response.json();
+    const more = room.doubt(problem);
+    if (!more) throw new Error(said(problem.detail));
     await importBundle({ ...bundle, ...more });
   }
   $("rundown-import").onchange = async () => {
@@ -238,6 +251,7 @@ export function joinRundown(room) {
     const { rundown } = bundle;
     if (!rundown.isArchived) begin(rundown.rundownId);
   };
+  makeSortable($("items"), () => room.can("assistant") && !past, move);
   $("rundown-search").oninput = draw;
   $("rundown-heading").onclick = () => openItem();
   $("take").onclick = () => room.ask("Take", ofChannel());
@@ -245,6 +259,7 @@ export function joinRundown(room) {
   $("item-advance").onclick = () => advance(item());
   $("item-swap").onclick = swap;
   $("item-cue").onclick = cueThis;
+  $("item-pin").onclick = pin;
   $("item-card").onclick = () => room.edit(card(item()));
   $("item-edit").onclick = () => openItem(item());
   $("item-duplicate").onclick = duplicate;
@@ -257,7 +272,7 @@ export function joinRundown(room) {
     edit: () => (item()?.cardId ? room.edit(card(item())) : item() && openItem(item())),
     out: () => room.ask("HideAll", ofChannel()),
     take: () => !$("take").disabled && $("take").click(),
-    next: cueThis, swap, duplicate,
+    next: cueThis, swap, duplicate, pin,
   };
 
   /** What a key means here. */

@@ -20,7 +20,7 @@ export function reduce(state, name, data) {
     case "CardChanged": state.cards[data.card.id] = data.card; break;
     case "CardRemoved": delete state.cards[data.cardId]; break;
     case "CardShown": state.airings = [...state.airings.filter((a) => a.id !== data.airing.id), data.airing]; break;
-    case "CardMoved": case "CardStepped": state.airings = state.airings.map((a) => (a.id === data.airing.id ? data.airing : a)); break;
+    case "CardMoved": case "CardStepped": case "CardPinned": state.airings = state.airings.map((a) => (a.id === data.airing.id ? data.airing : a)); break;
     case "CardHidden": state.airings = state.airings.filter((a) => a.id !== data.airing.id); break;
     case "StreamKeyChanged": state.streamKeys[data.key.id] = data.key; break;
     case "StreamKeyRevoked": delete state.streamKeys[data.keyId]; break;

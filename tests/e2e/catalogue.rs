@@ -107,7 +107,7 @@ fn ten_thousand_products_come_in_at_once_and_leave_the_programme_alone() {
 }
 
 /// Hex of the HMAC-SHA256 of `body`, by openssl.
-fn signature(secret: &str, body: &str) -> String {
+pub(crate) fn signature(secret: &str, body: &str) -> String {
     use std::io::Write;
     let mut openssl = std::process::Command::new("openssl")
         .args(["dgst", "-sha256", "-hmac", secret, "-hex"])
