@@ -1,5 +1,5 @@
 # Two commands: `make run` and `make test`. Both install what is missing first, and say what.
-.PHONY: run demo test lint bench players check install
+.PHONY: run demo test lint bench players ograf check install
 
 CARGO ?= $(shell command -v cargo 2>/dev/null || echo $(HOME)/.cargo/bin/cargo)
 ARGS ?=
@@ -37,6 +37,12 @@ players:
 	sh ./.install.sh players
 	$(CARGO) build --release --locked --bin vitrine
 	python3 tests/players/players.py $(ARGS)
+
+# What EBU says of the OGraf Server API, asked of ours. SPEC=FILE where there is no network.
+ograf:
+	sh ./.install.sh test
+	$(CARGO) build --release --locked --bin vitrine
+	SPEC="$(SPEC)" ./tests/ograf.sh
 
 install:
 	sh ./.install.sh run

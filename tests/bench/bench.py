@@ -1,7 +1,7 @@
 """Prints one table of ratios, each measured in one run on this machine. `make bench` runs it.
 
 Rows (a), (b): CPU of the whole server against ffmpeg doing the same work on the same clip at the same time.
-Rows (c), (j), (k), (l): what cards cost, see cards.py and blend.rs. Row (m): a ladder. Rows (n), (o): see glass.py. Rows (d) to (g): seconds, frames and MiB against their bars.
+Rows (c), (j), (k), (l): what cards cost, see cards.py and blend.rs. Row (m): a ladder. Rows (n), (o): see glass.py. Row (p): see crowd.rs. Row (q): see room.py. Rows (d) to (g): seconds, frames and MiB against their bars.
 Row (h): publishers that come and leave, in turn with nginx-rtmp. Row (i): what a publisher costs that only waits.
 Only 127.0.0.1 is spoken to. `--minutes N` sets how long the server runs for (a), (b) and (g); 1 by default;
 growth of memory is judged from 3 minutes on. `--only hi` measures those rows alone.
@@ -9,7 +9,7 @@ growth of memory is judged from 3 minutes on. `--only hi` measures those rows al
 
 import json, os, re, shutil, subprocess, sys, tempfile, time, urllib.request
 
-import cards, glass
+import cards, glass, room
 from common import can_connect, cpu_seconds, free_port, table
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
@@ -350,12 +350,13 @@ ROWS = {
     "n": lambda _: with_server(
         lambda server: [("(n) glass to glass in hls.js, s", glass.glass_to_glass(server, spawn, until), 2.0, "<=")]),
     "p": lambda clip: with_server(lambda server: cards.crowd_rows(ROOT, server, clip, 20)),
+    "q": lambda _: with_server(lambda server: room.room_rows(server, spawn, until)),
     "o": lambda _: with_server(lambda server: [("(o) composed to monitor, the worst, ms", glass.monitor_delay(server), 300, "<=")]),
 }
 
 
 def main():
-    only = sys.argv[sys.argv.index("--only") + 1] if "--only" in sys.argv else "abcdefghijklmnop"
+    only = sys.argv[sys.argv.index("--only") + 1] if "--only" in sys.argv else "abcdefghijklmnopq"
     clip = make_clip()
     rows = [row for letters, measure in ROWS.items() if set(letters) & set(only) for row in measure(clip)]
     missed = table(rows)
