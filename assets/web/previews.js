@@ -32,7 +32,10 @@ export function makePreviews(state, channel, words) {
       try {
         const address = await picture;
         if (known.get(name) === picture) image.src = address;
-      } catch { image.alt = words(card); }
+      } catch {
+        image.alt = words(card);
+        image.dataset.failed = "yes";
+      }
     },
     has: (card, view = "card") => known.has(key(card, view)),
   };
