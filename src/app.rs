@@ -30,6 +30,7 @@ use tokio_util::task::TaskTracker;
 
 use crate::config::Config;
 use crate::control::catalogue::fetching::Fetching;
+use crate::control::catalogue::import::Import;
 use crate::control::people::{People, Who};
 use crate::control::{self, Doors, Shelf, catalogue};
 use crate::director::{self, DirectorHandle};
@@ -428,7 +429,7 @@ async fn import_products(doors: Doors) {
     if !catalogue::is_there(&doors.import_dir) {
         return;
     }
-    let import = catalogue::Import { only_new: true, leave_out: true, ..catalogue::Import::default() };
+    let import = Import { only_new: true, leave_out: true, ..Import::default() };
     let imported = tokio::select! {
         () = doors.stop.cancelled() => return,
         imported = catalogue::run(&doors, import, true) => imported,

@@ -108,9 +108,7 @@ impl Table {
             let mut data = if is_look { Map::new() } else { object(&body)? };
             let names = names.into_iter().map(|(key, value)| (wire_name(name, key), value.into()));
             data.extend(names);
-            if let Some(key) = headers.get("idempotency-key").and_then(|value| value.to_str().ok()) {
-                data.entry("idempotencyKey").or_insert_with(|| key.into());
-            }
+            take_key(&headers, &mut data);
             ask(&doors, name, Value::Object(data)).await
         };
         self.row((method, path), name, about, (&[], body, gives), handler)
@@ -154,6 +152,13 @@ impl Table {
         self.router = self.router.merge(other.router);
         self.operations.extend(other.operations);
         self
+    }
+}
+
+/// The header is what `idempotencyKey` is in the data.
+pub(super) fn take_key(headers: &HeaderMap, data: &mut Map<String, Value>) {
+    if let Some(key) = headers.get("idempotency-key").and_then(|value| value.to_str().ok()) {
+        data.entry("idempotencyKey").or_insert_with(|| key.into());
     }
 }
 

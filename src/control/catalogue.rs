@@ -1,6 +1,7 @@
 //! Products from files: what shops export, and lists in the import directory. Taken whole or not at all.
 //!
-//! - `feed`, `columns`, `merchant`, `amount`: from a file to drafts of products (pure)
+//! - [`import`]: what is asked for (pure)
+//! - `feed`, `columns`, `merchant`, `row`, `amount`: from a file to drafts of products (pure)
 //! - `plan`: what these would change (pure)
 //! - [`hooks`]: what shops tell by themselves
 //! - [`fetching`]: their pictures, afterwards and one by one
@@ -13,8 +14,10 @@ mod columns;
 pub mod feed;
 pub mod fetching;
 pub mod hooks;
+pub mod import;
 mod merchant;
 pub mod plan;
+mod row;
 
 use std::io::Read;
 use std::path::{Path, PathBuf};
@@ -22,21 +25,22 @@ use std::path::{Path, PathBuf};
 use axum::Json;
 use axum::body::Bytes;
 use axum::extract::Query;
-use axum::http::Method;
-use schemars::JsonSchema;
+use axum::http::{HeaderMap, Method};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
 use self::feed::{Format, Note, Options};
+use self::import::Import;
 use self::plan::{Manner, Pictures, Plan, Report};
 use super::Doors;
-use super::api::{Gives, Parameter, Table, Takes, parameter};
+use super::api::{self, Gives, Parameter, Table, Takes, parameter};
 use super::error::{Error, Kind};
 use super::http::Answer;
 use super::message::Action;
 use super::people::door::Caller;
 use super::perform;
 use crate::director::{self, Order};
+use crate::state::Role;
 use crate::time::WallTime;
 
 /// A file larger than this is refused.
@@ -45,36 +49,6 @@ const MOST_BYTES: usize = 32 * 1024 * 1024;
 const MOST_TRIES: u32 = 20;
 /// In the import directory, the first that is there is read when none is named.
 const USUAL: [&str; 4] = ["products.json", "products.csv", "products.tsv", "products.xml"];
-
-/// How products are imported.
-#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
-pub struct Import {
-    /// A file in the import directory; the usual names without it.
-    pub file: Option<String>,
-    /// The products themselves, in the API's words.
-    pub products: Option<Value>,
-    /// Whose file it is; guessed without it.
-    pub format: Option<Format>,
-    /// ISO 4217, for amounts that name none.
-    pub currency: Option<String>,
-    /// Where the shop is, for links to products: `https://shop.example`.
-    pub shop: Option<String>,
-    /// Only tell what would change.
-    pub dry_run: bool,
-    /// Take the other rows when some have mistakes.
-    pub leave_out: bool,
-    /// Whether new products get cards of their own.
-    pub cards: Option<bool>,
-    /// Which pictures are fetched.
-    pub pictures: Pictures,
-    /// Products that are in the catalogue stay as they are: at a start, when what operators changed since must stand.
-    #[serde(skip)]
-    pub only_new: bool,
-    /// The file itself.
-    #[serde(skip)]
-    pub body: Option<Bytes>,
-}
 
 /// `confirmed` stands in every request, and for a file in the query.
 #[derive(Debug, Deserialize)]
@@ -131,13 +105,23 @@ pub(super) fn table() -> Table {
             (&[], Takes::None, Gives::Object),
             progress,
         )
-        .ask(
-            Method::POST,
-            "/import",
+        .row(
+            (Method::POST, "/import"),
             "ImportProducts",
             "Takes products from the import directory, or from `products`",
+            (&[], Takes::Request("ImportProducts"), Gives::Object),
+            take,
         )
         .most(MOST_BYTES)
+}
+
+/// The body is the request's data: as large as a catalogue, so that it is read only for who may, and beside the workers.
+async fn take(Caller(doors): Caller, headers: HeaderMap, body: Bytes) -> Answer {
+    doors.allow(Role::Producer)?;
+    let data = tokio::task::spawn_blocking(move || api::object(&body)).await;
+    let mut data = data.map_err(|error| Error::plain(Kind::Failed, error))??;
+    api::take_key(&headers, &mut data);
+    api::ask(&doors, "ImportProducts", Value::Object(data)).await
 }
 
 /// The body is the file.
@@ -225,6 +209,7 @@ pub async fn run(doors: &Doors, import: Import, is_confirmed: bool) -> Result<Re
 fn in_words(first: &Note, count: usize) -> String {
     let others = match count {
         1 => String::new(),
+        2 => ", and another row has mistakes".to_owned(),
         count => format!(", and {} more rows have mistakes", count - 1),
     };
     let field = first.field.as_deref().unwrap_or_default();

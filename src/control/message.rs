@@ -14,7 +14,7 @@ use serde_json::{Map, Value};
 
 pub use self::people::PeopleRequest;
 pub use self::schema::{common, schema};
-use super::catalogue::Import;
+use super::catalogue::import::Import;
 use super::error::{Error, Kind};
 use crate::config::DEFAULT_SOURCE_RANK;
 use crate::director::Order;

@@ -8,8 +8,9 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::columns::{self, Raw};
+use super::columns;
 use super::merchant;
+use super::row::Raw;
 use crate::state::{Patch, Product};
 use crate::time::WallTime;
 

@@ -17,8 +17,8 @@ use base64::engine::general_purpose::STANDARD;
 use ring::hmac;
 use serde_json::{Value, json};
 
-use super::columns::{self, Raw};
 use super::feed::{self, Draft, Feed, Format, Note, Options};
+use super::row::{self, Raw};
 use crate::config::{Hook, HookKind};
 use crate::control::Doors;
 use crate::control::api::{Gives, Table, Takes};
@@ -120,7 +120,7 @@ fn read(hook: &Hook, body: &[u8], state: &Shop) -> Result<(Feed, Option<WallTime
         message["date_modified_gmt"].as_str().and_then(|text| WallTime::parse(&format!("{text}Z")))
     });
     // What is not here has no currency to read its price with, and is nobody's business.
-    let is_here = |raw: &Raw| known(&columns::number(raw.sku.as_deref().unwrap_or_default())).is_some();
+    let is_here = |raw: &Raw| known(&row::number(raw.sku.as_deref().unwrap_or_default())).is_some();
     let raws = raws.into_iter().filter(is_here).collect();
     Ok((Feed::of(raws, format, &known, WallTime::now()), written))
 }

@@ -4,8 +4,8 @@
 
 use roxmltree::{Document, Node, ParsingOptions};
 
-use super::columns::Raw;
 use super::feed::{Error, MOST_ROWS};
+use super::row::Raw;
 
 const GOOGLE: &str = "http://base.google.com/ns/1.0";
 /// Elements of a feed: some dozens for a product.
