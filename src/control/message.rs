@@ -411,6 +411,8 @@ fn fields<T: DeserializeOwned>(data: Map<String, Value>) -> Result<T, Error> {
 }
 
 #[cfg(test)]
+mod properties;
+#[cfg(test)]
 mod tests {
     use super::*;
     use serde_json::json;

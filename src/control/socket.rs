@@ -5,7 +5,7 @@
 //! Identified a `StateSnapshot` event carries everything. Source: obs-websocket, docs/generated/protocol.md.
 
 pub(super) mod vendor;
-mod wire;
+pub mod wire;
 mod written;
 
 use std::sync::Arc;

@@ -15,16 +15,20 @@ const MOST_DEPTH: usize = 128;
 
 /// A message: what kind, and its data.
 #[derive(Debug, Deserialize)]
-pub(super) struct Frame {
+pub struct Frame {
+    /// Which kind, as obs-websocket numbers them.
     pub op: u8,
+    /// What it says.
     #[serde(default)]
     pub d: Value,
 }
 
 /// One of the two.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Wire {
+pub enum Wire {
+    /// In text frames.
     Json,
+    /// In binary frames.
     MessagePack,
 }
 
@@ -49,8 +53,11 @@ impl Wire {
         }
     }
 
-    /// What a frame says; words for the client when it cannot be read.
-    pub(super) fn read(self, message: &Message) -> Result<Frame, String> {
+    /// What a frame says.
+    ///
+    /// # Errors
+    /// Words for the client when it cannot be read.
+    pub fn read(self, message: &Message) -> Result<Frame, String> {
         match (self, message) {
             (Self::Json, Message::Text(text)) => {
                 serde_json::from_str(text).map_err(|error| format!("not an obs-websocket message: {error}"))
