@@ -111,7 +111,7 @@ impl Encoder {
             let encoder: gst::Element = branch.element("encoder")?;
             set_up(&encoder, name, rung, grid, preset);
             if track == 0 && name == "x264" {
-                relief = Some(Relief::new(encoder, rung, grid, &channel.preset, preset));
+                relief = Some(Relief::new(encoder.clone(), rung, grid, &channel.preset, preset));
             }
             let size = gst::Caps::builder("video/x-raw")
                 .field("width", rung.canvas.width as i32)
@@ -121,7 +121,9 @@ impl Encoder {
             branch.element::<gst::Element>("size")?.set_property("caps", size);
             let codec = if rung.coding == Coding::Hevc { Codec::Hevc } else { Codec::H264 };
             let rung = Arc::<load::Rung>::default();
-            if let Ok(queue) = branch.element::<gst::Element>("in") {
+            if load::is_told(&encoder, name)
+                && let Ok(queue) = branch.element::<gst::Element>("in")
+            {
                 rung.watch(&queue);
             }
             deliver(&branch.element("out")?, codec, track, rung.clone(), sender.clone());

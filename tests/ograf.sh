@@ -9,8 +9,8 @@
 # runs the server, and is not deleted from afar): 400 and 403 are what HTTP has for them, and are let pass.
 set -euo pipefail
 cd "$(dirname "$0")/.."
-work=$(mktemp -d)
-trap 'kill $server 2>/dev/null || true; rm -rf "$work"' EXIT
+work=$(mktemp -d) server=
+trap '[ -z "$server" ] || kill $server; rm -rf "$work"' EXIT
 spec=${SPEC:+$(realpath "$SPEC")}
 tester=$PWD/tests/oracle/venv/bin/schemathesis
 if [ -z "$spec" ]; then

@@ -19,6 +19,8 @@ export function joinCards(room) {
     }
   }, { rootMargin: "400px" });
 
+  const steps = (card) => room.state.templates.find((template) => template.id === card.template)?.steps ?? 1;
+
   function row(card, airing) {
     const isOn = Boolean(airing);
     const image = element("img", { alt: room.titleOf(card), width: 672, height: 184 });
@@ -28,12 +30,11 @@ export function joinCards(room) {
       () => room.ask(isOn ? "HideCard" : "ShowCard", { cardId: card.id, channel: room.channel() }), { className: "take" });
     take.dataset.card = card.id;
     take.setAttribute("aria-pressed", isOn);
-    const steps = room.state.templates.find((template) => template.id === card.template)?.steps ?? 1;
     const next = button("Next step", () => room.ask("NextStep", { cardId: card.id, channel: room.channel() }),
-      { disabled: !room.can("producer") || !isOn || airing.step >= steps, hidden: steps < 2 });
+      { disabled: !room.can("producer") || !isOn || airing.step >= steps(card), hidden: steps(card) < 2 });
     const isPinned = Boolean(airing?.isPinned);
     const pin = button(isPinned ? "Explained" : "Explain now",
-      () => room.ask("PinProduct", { sku: isPinned ? null : card.sku, channel: room.channel() }),
+      () => room.ask("PinProduct", isPinned ? { sku: null, channel: room.channel() } : { sku: card.sku, cardId: card.id, channel: room.channel() }),
       { className: "pin", disabled: !room.can("producer"), hidden: !card.sku });
     pin.setAttribute("aria-pressed", isPinned);
     const edit = button("Edit", () => room.edit(card), { disabled: !room.can(isOn ? "producer" : "assistant"), hidden: !card.sku });
@@ -64,7 +65,7 @@ export function joinCards(room) {
     const can = ["producer", "assistant"].map(room.can).concat(room.canAdd(), room.channel());
     const list = wanted.map((card) => {
       const airing = airings.get(card.id);
-      const text = JSON.stringify([card, room.state.products[card.sku]?.title, airing?.id, airing?.step, airing?.isPinned, can]);
+      const text = JSON.stringify([card, room.state.products[card.sku]?.title, airing?.id, airing?.step, airing?.isPinned, steps(card), can]);
       let one = rows.get(card.id);
       if (one?.text !== text) {
         if (one) sight.unobserve(one.image);
@@ -86,7 +87,8 @@ export function joinCards(room) {
     if (focus && !document.activeElement?.closest?.("#cards")) rows.get(focus.card)?.made.querySelectorAll("button")[focus.at]?.focus();
     $("empty").hidden = all > 0;
     $("cards-tools").hidden = all < 8;
-    $("cards-count").textContent = t("{n} of {all} cards", { n: cards.length, all });
+    const count = t("{n} of {all} cards", { n: cards.length, all });
+    if ($("cards-count").textContent !== count) $("cards-count").textContent = count;
     $("cards-more").hidden = cards.length <= shown;
   }
 

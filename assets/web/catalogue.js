@@ -91,9 +91,9 @@ export function joinCatalogue({ state, request, upload, edit, money, isConnected
     $("import-confirm").hidden = !report.doubtCount;
     const field = $("import-form").elements;
     field.confirmed.checked = false;
-    const canBe = () => isConnected() && report.added + report.changed > 0
+    const canBe = () => report.added + report.changed > 0
       && (!report.problemCount || field.leaveOut.checked) && (!report.doubtCount || field.confirmed.checked);
-    const tell = () => { allow($("import-take"), canBe()); };
+    const tell = () => { allow($("import-take"), canBe(), isConnected()); };
     field.leaveOut.onchange = field.confirmed.onchange = tell;
     $("import-leave-out").hidden = !report.problemCount;
     $("import-report").hidden = false;

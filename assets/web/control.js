@@ -58,7 +58,7 @@ function setConnected(is) {
   isConnected = is;
   $("connection").textContent = t(is ? "Connected" : "Not connected: trying again…");
   $("connection").className = is ? "pill well" : "pill bad";
-  for (const button of document.querySelectorAll("#room button:not([data-close])")) {
+  for (const button of document.querySelectorAll("#room button:not([data-close], #cards *)")) {
     button.disabled = !is || button.dataset.own === "no" || !can(button.dataset.needs ?? "viewer");
   }
   for (const part of document.querySelectorAll("[data-only]")) part.hidden = !may(state.you?.role, part.dataset.only);

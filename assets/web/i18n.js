@@ -32,10 +32,14 @@ const patterns = Object.keys(sentences).filter((key) => /\{\w+\}/.test(key)).sor
   pattern: new RegExp(`^${key.split(/\{\w+\}/).map((part) => part.replace(/[.*+?^${}()|[\]\\]/g, "\\$&")).join("(.+?)")}$`, "s"),
 }));
 const known = new Map();
+/** What is longer is no sentence of ours, and takes too long to be looked at. */
+const MOST = 2000;
+/** Gaps that hold words of the server; others hold names. */
+const TOLD = ["reason", "error", "detail", "doubts", "missing", "role", "needed", "field", "problem"];
 
 /** What the server says, in the page's language as far as its file goes; English else. */
 export function said(text, depth = 0) {
-  if (!text || !patterns.length || depth > 4) return text;
+  if (!text || !patterns.length || depth > 4 || text.length > MOST) return text;
   if (!known.has(text)) {
     if (known.size > 1000) known.clear();
     known.set(text, translated(text, depth + 1));
@@ -51,8 +55,8 @@ function translated(text, depth) {
   if (rest && said(rest, depth) !== rest) return `${said(field, depth)}：${said(rest, depth)}`;
   for (const { key, names, pattern } of patterns) {
     const found = pattern.exec(text);
-    const value = (n) => found[n + 1].split("; ").map((one) => said(one, depth)).join("；");
-    if (found) return fill(sentences[key], Object.fromEntries(names.map((name, n) => [name, value(n)])));
+    const value = (name, n) => (TOLD.includes(name) ? found[n + 1].split("; ").map((one) => said(one, depth)).join("；") : found[n + 1]);
+    if (found) return fill(sentences[key], Object.fromEntries(names.map((name, n) => [name, value(name, n)])));
   }
   return text;
 }

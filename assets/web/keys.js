@@ -15,10 +15,15 @@ const KEPT = /^([1-9?]|Tab|Shift|Control|Alt|Meta|F5)$/;
 
 const usual = () => Object.fromEntries(Object.entries(ACTIONS).map(([action, [key]]) => [action, key]));
 const plain = (key) => (key.length === 1 ? key.toLowerCase() : key);
-const shown = (key) => NAMES[key] ?? (key.length === 1 ? key.toUpperCase() : key);
+const shown = (key) => (key === "" ? "–" : null) ?? NAMES[key] ?? (key.length === 1 ? key.toUpperCase() : key);
 
 let keys = usual(), asked = null;
-try { keys = { ...keys, ...JSON.parse(localStorage.getItem("keys") ?? "{}") }; } catch { /* as at first */ }
+try {
+  const kept = JSON.parse(localStorage.getItem("keys") ?? "{}");
+  // An action that came later has no key where somebody had given its own to another.
+  for (const action of Object.keys(keys)) if (!kept[action] && Object.values(kept).includes(keys[action])) keys[action] = "";
+  keys = { ...keys, ...kept };
+} catch { /* as at first */ }
 
 /** What a key does, if anything. */
 export const actionOf = (event) => Object.keys(keys).find((action) => keys[action] === plain(event.key));

@@ -27,8 +27,10 @@ export function joinPlots(channel) {
     const wanted = channel();
     const last = of === wanted ? samples?.at.at(-1) : undefined;
     const answer = await fetch(`/api/v1/channels/${encodeURIComponent(wanted)}/samples${last ? `?after=${last}` : ""}`).catch(() => null);
-    if (!answer?.ok || wanted !== channel()) return;
+    if (!answer?.ok) return;
     const found = await answer.json();
+    // Another channel meanwhile, or an answer that was overtaken.
+    if (wanted !== channel() || (last && (of !== wanted || samples.at.at(-1) !== last))) return;
     samples = last ? join(samples, found) : found;
     of = wanted;
     draw();

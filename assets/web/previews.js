@@ -1,5 +1,7 @@
 // Card pictures, drawn by the server exactly as they go on air; kept until the card or its product changes.
 
+const KEPT_MS = 10_000;
+
 /** `channel()` tells whose canvas is meant; `words(card)` what stands where a card cannot be drawn. */
 export function makePreviews(state, channel, words) {
   const known = new Map();
@@ -12,7 +14,8 @@ export function makePreviews(state, channel, words) {
   }
 
   function drop(name) {
-    known.get(name)?.then((address) => URL.revokeObjectURL(address), () => {});
+    // What is drawn still shows it until the new one is there.
+    known.get(name)?.then((address) => setTimeout(() => URL.revokeObjectURL(address), KEPT_MS), () => {});
     known.delete(name);
   }
 
@@ -31,10 +34,15 @@ export function makePreviews(state, channel, words) {
       image.dataset.picture = name;
       try {
         const address = await picture;
-        if (known.get(name) === picture) image.src = address;
+        if (known.get(name) !== picture) return;
+        image.src = address;
+        delete image.dataset.failed;
       } catch {
+        // Better none than one with another price; it is tried again.
+        image.removeAttribute("src");
         image.alt = words(card);
         image.dataset.failed = "yes";
+        setTimeout(() => { if (known.get(name) === picture) known.delete(name); }, KEPT_MS);
       }
     },
     has: (card, view = "card") => known.has(key(card, view)),

@@ -162,7 +162,7 @@ export function joinRundown(room) {
   const duplicate = () => item() && room.ask("DuplicateItem", inRundown({ itemId: chosen }));
   const pin = () => {
     const one = item(), sku = card(one ?? {})?.sku;
-    if (sku) room.ask("PinProduct", ofChannel({ sku: airing(one)?.isPinned ? null : sku }));
+    if (sku) room.ask("PinProduct", ofChannel(airing(one)?.isPinned ? { sku: null } : { sku, cardId: one.cardId }));
   };
   const cueThis = () => item()?.cardId && room.ask("CueItem", ofChannel({ itemId: chosen }));
 
@@ -251,7 +251,8 @@ export function joinRundown(room) {
     const { rundown } = bundle;
     if (!rundown.isArchived) begin(rundown.rundownId);
   };
-  makeSortable($("items"), () => room.can("assistant") && !past, move);
+  // Among lines that a search has left, a place says nothing of the rundown.
+  makeSortable($("items"), () => room.can("assistant") && !past && !$("rundown-search").value.trim(), move);
   $("rundown-search").oninput = draw;
   $("rundown-heading").onclick = () => openItem();
   $("take").onclick = () => room.ask("Take", ofChannel());

@@ -66,7 +66,7 @@ pub(super) async fn announce(
     Path(channel): Path<String>,
     body: Bytes,
 ) -> Result<Response, Error> {
-    let said = String::from_utf8_lossy(&body).into_owned();
+    let said = serde_json::from_slice::<Value>(&body).unwrap_or_default()["metadata"].clone();
     let outcome = tell(&doors, &channel, &body);
     let noted = outcome.as_ref().map(|()| Value::Null).map_err(Clone::clone);
     perform::note(&doors, "PutMetadata", json!({ "channel": channel, "metadata": said }), &noted).await;

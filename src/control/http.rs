@@ -258,16 +258,16 @@ pub(super) fn bearer(headers: &HeaderMap) -> &str {
 
 pub(super) type Answer = Result<Json<Value>, Error>;
 
-async fn questions(Caller(doors): Caller, Query(page): Query<Page>) -> Json<Value> {
+async fn questions(Caller(doors): Caller, Query(page): Query<Page>) -> Answer {
     let all = doors.questions.all().as_array().cloned().unwrap_or_default();
     let id = |one: &Value| one["id"].as_str().unwrap_or_default().to_owned();
-    let (questions, next) = page.of_list(all, id);
-    Json(json!({ "questions": questions, "next": next }))
+    let (questions, next) = page.of_list(all, id)?;
+    Ok(Json(json!({ "questions": questions, "next": next })))
 }
 
 async fn stream_keys(Caller(doors): Caller, Query(page): Query<Page>) -> Json<Value> {
     let state = doors.director.state();
-    let (keys, next) = page.of_list(state.stream_keys.values().collect(), |key| key.id.clone());
+    let (keys, next) = page.of_sorted(state.stream_keys.iter());
     Json(json!({ "rev": state.rev, "streamKeys": keys, "next": next }))
 }
 

@@ -42,6 +42,7 @@ pub(super) fn document(operations: &[Operation]) -> Value {
             "schemas": schemas,
             "securitySchemes": {
                 "token": { "type": "http", "scheme": "bearer", "description": "A program's token, or the owner's password." },
+                "apikey": { "type": "apiKey", "in": "query", "name": "apikey", "description": "The same, for what can set no header." },
                 "session": { "type": "apiKey", "in": "cookie", "name": "vitrine_session",
                     "description": "Of a browser that has signed in at /session; changes want our own Origin besides." },
             },
@@ -83,6 +84,11 @@ fn told(operation: &Operation, generator: &mut SchemaGenerator) -> Value {
         }
     }
     told["parameters"] = parameters.into();
+    match operation.group {
+        "Buttons" => told["security"] = json!([{ "token": [] }, { "apikey": [] }]),
+        "Webhooks" => told["security"] = json!([]),
+        _ => {}
+    }
     told
 }
 

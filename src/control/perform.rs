@@ -16,6 +16,8 @@ use crate::time::WallTime;
 
 /// Data larger than this is not written into the journal.
 const MOST_DATA: usize = 4096;
+/// Of why something was refused, so much is written there.
+const MOST_REASON: usize = 1000;
 
 /// Does the request of whoever asks, and writes down what it was and what came of it.
 ///
@@ -64,7 +66,7 @@ pub(super) async fn note(doors: &Doors, request: &str, mut data: Value, outcome:
         request: request.to_owned(),
         data,
         rev: outcome.as_ref().ok().and_then(|answer| answer["rev"].as_u64()),
-        refused: outcome.as_ref().err().map(ToString::to_string),
+        refused: outcome.as_ref().err().map(|error| error.to_string().chars().take(MOST_REASON).collect()),
         programme_ms: (doors.status.iter())
             .map(|(name, status)| (name.clone(), programme(&status.borrow())))
             .collect(),

@@ -97,7 +97,7 @@ async fn list(Caller(doors): Caller, Query(page): Query<Page>) -> Json<Value> {
             "isArchived": rundown.is_archived, "items": rundown.items.len(),
         })
     };
-    let (rundowns, next) = page.of_list(state.rundowns.values().collect(), |rundown| rundown.id.clone());
+    let (rundowns, next) = page.of_sorted(state.rundowns.iter());
     let rundowns: Vec<Value> = rundowns.into_iter().map(about).collect();
     Json(json!({ "rev": state.rev, "rundowns": rundowns, "cues": state.cues, "next": next }))
 }

@@ -44,16 +44,16 @@ struct Sample {
 #[derive(Debug, Default)]
 struct Series {
     all: VecDeque<Sample>,
-    publisher: u64,
-    lost: u64,
+    /// By publisher, while it is connected.
+    lost: BTreeMap<u64, u64>,
     skipped: u64,
 }
 
 impl Series {
     fn take(&mut self, at: WallTime, status: &ChannelStatus) {
         let publisher = &status.publisher;
-        // Another publisher counts from its own beginning.
-        let lost_before = if self.publisher == publisher.id { self.lost } else { 0 };
+        // What one lost before it was seen here is nothing of this second.
+        let lost_before = self.lost.get(&publisher.id).copied().unwrap_or(publisher.frames_lost);
         let sample = Sample {
             at,
             bitrate_kbps: publisher.bitrate_kbps,
@@ -64,7 +64,8 @@ impl Series {
             delay_ms: status.delay_ms,
             viewers: status.viewers,
         };
-        (self.publisher, self.lost) = (publisher.id, publisher.frames_lost);
+        let all = status.publishers.iter().chain([publisher]);
+        self.lost = all.map(|one| (one.id, one.frames_lost)).collect();
         self.skipped = status.skipped_frames;
         self.all.push_back(sample);
         if self.all.len() > MOST {
@@ -142,17 +143,17 @@ mod tests {
         let mut status = ChannelStatus { viewers: 3, encode_load: Some(0.5), ..ChannelStatus::default() };
         status.publisher.id = 1;
         for (at, (publisher, lost, skipped)) in
-            [(1, 0, 0), (1, 5, 2), (1, 5, 2), (2, 1, 2)].into_iter().enumerate()
+            [(1, 0, 0), (1, 5, 2), (1, 5, 2), (2, 1, 2), (2, 4, 2)].into_iter().enumerate()
         {
             (status.publisher.id, status.publisher.frames_lost, status.skipped_frames) =
                 (publisher, lost, skipped);
             series.take(WallTime(at as i64 * 1000), &status);
         }
         let all = series.columns(None);
-        assert_eq!(all["lostFrames"], json!([0, 5, 0, 1]), "the second publisher's own");
-        assert_eq!(all["skippedFrames"], json!([0, 2, 0, 0]));
-        assert_eq!(all["viewers"], json!([3, 3, 3, 3]));
-        assert_eq!(series.columns(Some(1000))["at"], json!([2000, 3000]));
+        assert_eq!(all["lostFrames"], json!([0, 5, 0, 0, 3]), "the second publisher's own");
+        assert_eq!(all["skippedFrames"], json!([0, 2, 0, 0, 0]));
+        assert_eq!(all["viewers"], json!([3, 3, 3, 3, 3]));
+        assert_eq!(series.columns(Some(1000))["at"], json!([2000, 3000, 4000]));
     }
 
     #[test]

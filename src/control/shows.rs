@@ -46,7 +46,7 @@ pub(super) async fn list(
     known(&doors, &channel)?;
     let name = channel.clone();
     let found = tokio::task::spawn_blocking(move || doors.shows.list(&name)).await.unwrap_or_default();
-    let (shows, next) = page.of_list(found.into_iter().rev().collect(), |(show, _)| show.id.clone());
+    let (shows, next) = page.of_list(found.into_iter().rev().collect(), |(show, _)| show.id.clone())?;
     let shows: Vec<Value> = shows.iter().map(|(show, bytes)| written(&channel, show, *bytes)).collect();
     Ok(Json(json!({ "shows": shows, "next": next })))
 }

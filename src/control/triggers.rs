@@ -172,7 +172,7 @@ async fn act(doors: &Doors, verb: &str, item: &str, channel: String) -> Answer {
         "toggle" => "ToggleCard",
         "advance" => "AdvanceCard",
         "swap" => "SwapCard",
-        _ => return Err(no_such("verb", "trigger", verb)),
+        _ => return Err(no_such("itemVerb", "trigger", verb)),
     };
     let state = doors.director.state();
     let rundown = state.cues.get(&channel).and_then(|cue| state.rundowns.get(&cue.rundown_id));
@@ -206,7 +206,7 @@ async fn rundown(Caller(doors): Caller, Path(verb): Path<String>, Query(words): 
             };
             (0..before).rev().find(ready).map(|place| rundown.items[place].id.clone())
         }),
-        _ => return Err(no_such("verb", "trigger", &verb)),
+        _ => return Err(no_such("rundownVerb", "trigger", &verb)),
     };
     let item_id = item_id.ok_or_else(|| Error::field(Kind::Conflict, "itemId", "the rundown ends there"))?;
     ask(&doors, "CueItem", json!({ "channel": channel, "itemId": item_id })).await

@@ -1,8 +1,8 @@
 //! How busy the encoders are: each rung scales and codes in one thread of its pipeline, from the queue before it to the
 //! sink behind it. Of the time that goes by, the share in which that thread works is the load; at 1 it falls behind.
 //!
-//! An encoder that hands its work to a chip, or to threads of its own, lets the thread go at once: it tells nothing
-//! here, rather than something that is not so.
+//! An encoder that hands its work to a chip, or to threads of its own (x264 with more than one, which is so above 1280x720 at
+//! 30), lets that thread go at once: nothing is told of it here, rather than something that is not so.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -12,6 +12,15 @@ use gstreamer as gst;
 use gstreamer::prelude::*;
 
 use crate::time::Stopwatch;
+
+/// Whether the work of an encoder of this name is done in the thread that brings the frames.
+pub(super) fn is_told(encoder: &gst::Element, name: &str) -> bool {
+    match name {
+        "x264" => encoder.property::<u32>("threads") == 1,
+        "openh264" => true,
+        _ => false,
+    }
+}
 
 /// One rung's work.
 #[derive(Debug, Default)]
@@ -68,12 +77,14 @@ impl Load {
     /// The busiest rung's load since this was asked last; nothing when none tells.
     pub fn share(&mut self) -> Option<f64> {
         let time = std::mem::replace(&mut self.since, Stopwatch::start()).elapsed().as_nanos() as f64;
-        let each = self.rungs.iter().zip(&mut self.seen).filter_map(|(rung, seen)| {
+        let each = self.rungs.iter().zip(&mut self.seen).map(|(rung, seen)| {
             let now = rung.busy_nanos.load(Ordering::Relaxed);
             let busy = now - std::mem::replace(seen, now);
             (now > 0).then(|| busy as f64 / time)
         });
-        each.max_by(f64::total_cmp)
+        let each: Vec<Option<f64>> = each.collect();
+        // Without the first, which has the most to do, it would be no answer.
+        each.first().copied().flatten().and_then(|_| each.into_iter().flatten().max_by(f64::total_cmp))
     }
 }
 

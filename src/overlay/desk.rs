@@ -233,11 +233,14 @@ impl Desk {
         }
         if let Some(at) = work.items.iter().position(|item| item.airing.id == airing.id) {
             let item = &mut work.items[at];
-            if item.base.sprite.format != easel.format {
+            if item.base.sprite.format != easel.format || Self::stays_after_all(item, airing, next) {
                 // Everything is drawn again, and does not enter again.
                 let first = item.first_frame;
                 work.items.remove(at);
                 return self.begin(work, &design, (airing, card), state, (None, first, true));
+            }
+            if item.airing.ends_programme != airing.ends_programme {
+                item.times.leave = airing.ends_programme.map(|ends| easel.at_or_after(ends));
             }
             let when = When {
                 airing: Some(airing),
@@ -252,12 +255,6 @@ impl Desk {
             let is_elsewhere = item.airing.slot != airing.slot
                 || item.card.position != card.position
                 || item.card.scale != card.scale;
-            // One that was pinned meanwhile stays.
-            if item.airing.ends_programme != airing.ends_programme
-                && item.times.leave.is_none_or(|leave| leave > next)
-            {
-                item.times.leave = airing.ends_programme.map(|ends| easel.at_or_after(ends));
-            }
             let slot = airing.slot;
             (item.airing, item.card, item.design) = (airing.clone(), card.clone(), design.clone());
             item.countdown_end = content::countdown_end(&design, card, &when);
@@ -292,6 +289,12 @@ impl Desk {
             if is_start { rate.time_of(rate.frame_at(airing.since_programme) + 1) } else { enter };
         let times = (!is_start).then_some(enter);
         self.begin(work, &design, (airing, card), state, (times, first_frame, is_cut))
+    }
+
+    /// Whether it goes out by itself so soon that its way out is drawn, or has begun, and now it does not: it was pinned.
+    fn stays_after_all(item: &Item, airing: &Airing, next: MediaTime) -> bool {
+        item.airing.ends_programme != airing.ends_programme
+            && item.times.leave.is_some_and(|leave| leave.since(next) < item::AHEAD_NANOS)
     }
 
     fn begin(

@@ -3,7 +3,7 @@
 //!
 //! A player asks for each version of a playlist once: for every part when it waits for parts, for every segment when it
 //! waits for those, else after every target duration (draft-pantos-hls-rfc8216bis-22 6.3.4 and 6.2.5.2). So each answer
-//! stands for one player for that long. Who asks through a cache is counted as one with all who ask through it.
+//! stands for one player for as long as that takes (`Live::worth`). All who ask through one cache are counted as one.
 
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicU64, Ordering};

@@ -190,6 +190,7 @@ async fn media_playlist(
         wanted.segment = wanted.segment.filter(|_| part == 0).map(|n| n.saturating_sub(1)).or(wanted.segment);
     }
     let mut editions = live.follow(track);
+    let arrival = editions.borrow().edge;
     if let Some(segment) = wanted.segment
         && is_too_far(&editions.borrow(), segment, wanted.part, live)
     {
@@ -207,7 +208,8 @@ async fn media_playlist(
     match edition {
         Some(edition) => {
             if !is_key_frames {
-                live.demand.count(live.tracks()[track].kind, live.worth(wanted.segment, wanted.part));
+                let worth = live.worth((wanted.segment, wanted.part), arrival, &edition);
+                live.demand.count(live.tracks()[track].kind, worth);
             }
             let document = if is_key_frames { edition.key_frames() } else { edition.text(wanted.extent) };
             // A cache must know how old it was when it came.

@@ -377,15 +377,29 @@ impl Live {
         Some(behind + Duration::from_secs_f64(playlist::part_hold_back(&self.grid)))
     }
 
-    /// How long it takes until whoever was answered so asks again: for the next part, segment or version.
-    pub fn worth(&self, segment: Option<u64>, part: Option<u32>) -> Duration {
-        match (segment, part) {
-            (Some(_), Some(_)) => Duration::from_secs_f64(self.grid.part_target()),
-            (Some(_), None) => {
-                Duration::from_secs_f64(self.grid.part_target() * f64::from(self.grid.parts_per_segment()))
-            }
-            (None, _) => Duration::from_secs(self.target_seconds()),
-        }
+    /// How long it takes until whoever was answered so asks again. Who asked ahead, waited so long and will again; who asked late
+    /// has as much less to ask for. Without a directive it is after a target duration.
+    pub fn worth(
+        &self,
+        (segment, part): (Option<u64>, Option<u32>),
+        arrival: Edge,
+        now: &Edition,
+    ) -> Duration {
+        let Some(segment) = segment else { return Duration::from_secs(self.target_seconds()) };
+        let each = f64::from(self.grid.frames_per_segment()) / self.grid.rate().as_f64();
+        let per_segment = u64::from(now.parts_per_segment.max(1));
+        let place = |edge: Edge| edge.segment * per_segment + u64::from(edge.part);
+        let wanted = match part {
+            Some(part) => place(Edge { segment, part }) + 1,
+            None => place(Edge { segment: segment.saturating_add(1), part: 0 }),
+        };
+        let waited = wanted.saturating_sub(place(arrival));
+        let behind = (place(now.edge) + 1).saturating_sub(wanted);
+        // No player asks for more than a playlist's end at a time.
+        let parts = waited.max(behind).clamp(1, per_segment * 2);
+        let part_seconds =
+            if self.is_independent { each / per_segment as f64 } else { self.grid.part_target() };
+        Duration::from_secs_f64(parts as f64 * part_seconds)
     }
 
     /// How long a request is held at most.
@@ -456,6 +470,8 @@ fn media_name(name: &str) -> Option<(u64, Option<u32>)> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::Hls;
+    use crate::media::FrameRate;
 
     fn edition(segment: u64, part: u32) -> Edition {
         Edition { edge: Edge { segment, part }, parts_per_segment: 6, ..Edition::default() }
@@ -469,6 +485,28 @@ mod tests {
         assert!(edition(7, 3).has(7, Some(2)) && !edition(7, 3).has(7, Some(3)));
         assert!(edition(7, 3).has(6, None) && !edition(7, 3).has(7, None));
         assert!(edition(9, 0).has(6, Some(40)));
+    }
+
+    #[test]
+    fn every_way_of_asking_stands_for_the_time_until_it_asks_again() {
+        let grid = Grid::new(FrameRate { num: 30, den: 1 }, &Hls::default());
+        let track = Track { name: "video".into(), kind: Kind::Video };
+        let live = Live::new(grid, WallTime(0), 6, 0, vec![track], None);
+        let at = |segment, part| Edge { segment, part };
+        let millis = |asked, arrival, now| {
+            let edition = Edition { edge: now, ..edition(0, 0) };
+            live.worth(asked, arrival, &edition).as_millis()
+        };
+        assert_eq!(millis((Some(7), Some(2)), at(7, 2), at(7, 3)), 333, "with every part");
+        assert_eq!(millis((Some(7), Some(2)), at(7, 5), at(7, 5)), 1000, "far from here: three parts late");
+        assert_eq!(millis((Some(7), Some(5)), at(7, 0), at(8, 0)), 2000, "for a segment's last part");
+        assert_eq!(millis((Some(7), None), at(7, 0), at(8, 0)), 2000, "for a segment");
+        assert_eq!(millis((None, None), at(7, 0), at(7, 0)), 2000, "again and again");
+        assert_eq!(
+            millis((Some(1), Some(0)), at(70, 0), at(70, 0)),
+            4000,
+            "who was away is one all the same"
+        );
     }
 
     #[test]

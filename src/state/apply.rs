@@ -39,7 +39,9 @@ impl State {
             }
             Command::NextStep { card_id, channel } => next.next_step(&card_id, &channel),
             Command::SwapCard { card_id, channel } => next.swap_card(&card_id, channel, moment),
-            Command::PinProduct { sku, channel } => next.pin(sku.as_deref(), channel, moment),
+            Command::PinProduct { sku, card_id, channel } => {
+                next.pin(sku.as_deref(), card_id.as_deref(), channel, moment)
+            }
             Command::AdvanceCard { card_id, channel } => next.advance_card(&card_id, channel, moment),
             Command::HideAll { channel } => next.hide_all(&channel, moment),
             Command::EndDue { airing_ids } => Ok(next.end_due(&airing_ids, moment)),

@@ -143,6 +143,8 @@ pub enum Command {
     PinProduct {
         /// Which; nothing when none is any more.
         sku: Option<String>,
+        /// By this card of it; without it the one that is on air, else the rundown's, else any.
+        card_id: Option<String>,
         /// Where.
         channel: String,
     },

@@ -45,12 +45,13 @@ def fill(server):
     ask(server, "PUT", "/channels/main/rundown", {"rundownId": "long"})
 
 
-def change_prices(server, is_over):
-    n = 0
+def change_prices(server, is_over, count):
+    start = time.monotonic()
     while not is_over.is_set():
-        n += 1
+        count[0] += 1
+        n = count[0]
         ask(server, "POST", f"/products/p{n % LINES}/price", {"priceMinor": 1000 + n % LINES + n // LINES % 2})
-        time.sleep(1 / PRICES_A_SECOND)
+        time.sleep(max(0, start + n / PRICES_A_SECOND - time.monotonic()))
 
 
 def room_rows(server, spawn, until):
@@ -58,8 +59,8 @@ def room_rows(server, spawn, until):
     fill(server)
     browser = Browser(spawn, until)
     go = lambda path: browser.call("POST", f"{browser.session}/url", {"url": server.http + path})
-    is_over = threading.Event()
-    prices = threading.Thread(target=change_prices, args=(server, is_over))
+    is_over, count = threading.Event(), [0]
+    prices = threading.Thread(target=change_prices, args=(server, is_over, count))
     try:
         go(f"/control#{server.token}")
         until(lambda: browser.run("return document.querySelectorAll('#items li').length") == LINES)
@@ -73,11 +74,14 @@ def room_rows(server, spawn, until):
         browser.run(SCROLL)
         until(lambda: browser.run("return window.isScrolled === true"))
         gaps = sorted(browser.run("return window.gaps.slice(5)"))
+        changed, took = count[0], sum(gaps) / 1000
     finally:
         is_over.set()
         if prices.is_alive():
             prices.join()
         browser.stop()
+    if changed < took * PRICES_A_SECOND * 0.8:
+        raise SystemExit(f"room: {changed} prices in {took:.1f} s are too few to measure anything")
     print(f"{PRODUCTS} products and {LINES} lines: drawn after {[f'{ms:.0f}' for ms in painted]} ms; "
           f"a picture while it scrolls every {statistics.median(gaps):.0f} ms, 95 % within {gaps[int(len(gaps) * 0.95)]:.0f}, all within {gaps[-1]:.0f}")
     yield f"(q) {PRODUCTS} products and {LINES} lines on the page, ms", statistics.median(painted), 1000, "<="

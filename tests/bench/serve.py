@@ -1,8 +1,8 @@
 """How HLS is served under load. Rows (s) to (w); `make bench` runs it after bench.py.
 
 Row (s): segments and playlists a second against nginx with the same bytes as files, both on one core, in turn; the
-load comes from the other core. A server that also encodes is not all there for serving, and this machine is not all
-ours: the ratio is of requests for each second of the server's CPU, less what it uses when nobody asks.
+load comes from the other core, which never sleeps: waking it would cost the server more than an answer does. A server
+that also encodes is not all there for serving, and this machine is not all ours: the ratio is of requests for each second of the server's CPU, less what it uses when nobody asks.
 Row (t): 2,000 low-latency players. Row (u): memory of a player that waits. Row (v): origin fetches behind a caching
 nginx. Row (w): HTTP/2 without TLS. `--only st` measures those alone, `--rounds N` sets how often, `--clients N` how many.
 """

@@ -247,8 +247,9 @@ fn every_key_does_what_the_help_says_and_can_be_changed() {
         page.click("#keys-dialog [data-close]").await;
         page.press("t").await;
         page.press("x").await;
+        // T means nothing now: the one that was next is on air, and not the one after it.
         settled(&server, "taken by the new key, once", |state| {
-            state["airings"].as_array().unwrap().len() == 1
+            state["airings"][0]["cardId"] == "pot" && state["cues"]["main"]["itemId"] == "mat"
         });
         page.press(&Key::Escape).await;
         is_on_air(&server, &[]);
@@ -315,8 +316,6 @@ fn cards_are_designed_shown_stepped_and_removed() {
         page.click("#card-remove").await;
         settled(&server, "gone", |state| state["cards"].get("draw").is_none());
         // Several products on one card, and a picture of one's own.
-        let with_file = page.value("(await (await fetch('/api/v1/templates')).json(), 1)").await;
-        assert_eq!(with_file, 1);
         let templates = server.api("GET", "/templates", b"").1["templates"].clone();
         let of = |wanted: &dyn Fn(&Value) -> bool| {
             templates
@@ -340,9 +339,11 @@ fn cards_are_designed_shown_stepped_and_removed() {
         page.choose("#card-form [name=template]", &framed).await;
         page.attach("#card-fields input[type=file]", &logo).await;
         page.click("#card-form [value=save]").await;
+        let design = templates.as_array().unwrap().iter().find(|one| one["id"] == framed).unwrap();
+        let fields = design["schema"]["properties"].as_object().unwrap();
+        let (picture, _) = fields.iter().find(|(_, field)| field.to_string().contains("image-path")).unwrap();
         settled(&server, "a card with a picture", |state| {
-            state["cards"]["brand"]["data"].to_string().contains("img_")
-                || state["cards"]["brand"]["data"].as_object().is_some_and(|data| !data.is_empty())
+            state["cards"]["brand"]["data"][picture].as_str().is_some_and(|id| id.len() > 5)
         });
         page.close().await;
     });

@@ -133,6 +133,7 @@ impl Encoding {
         let mut packager = Packager::new(self);
         let (mut tick, mut strain) = (tokio::time::interval(WATCH), Strain::default());
         let mut every = tokio::time::interval(LOAD_EVERY);
+        every.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         loop {
             tokio::select! {
                 packet = encoder.packets.recv() => match packet {

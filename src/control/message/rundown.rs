@@ -70,6 +70,8 @@ struct Pinned {
     #[serde(default = "main_channel")]
     channel: String,
     sku: Patch<String>,
+    #[serde(default)]
+    card_id: Option<String>,
 }
 
 /// The data of a request, if it is one of these.
@@ -119,9 +121,11 @@ pub(super) fn command(request_type: &str, mut data: Map<String, Value>) -> Optio
             .map(|Cued { channel, item_id }| Command::CueItem { channel, item_id: item_id.value() }),
         "Take" => fields(data).map(|ChannelOnly { channel }| Command::Take { channel }),
         "HideAll" => fields(data).map(|ChannelOnly { channel }| Command::HideAll { channel }),
-        "PinProduct" => {
-            fields(data).map(|Pinned { channel, sku }| Command::PinProduct { channel, sku: sku.value() })
-        }
+        "PinProduct" => fields(data).map(|Pinned { channel, sku, card_id }| Command::PinProduct {
+            channel,
+            sku: sku.value(),
+            card_id,
+        }),
         "SwapCard" => fields(data).map(|CardIn { card_id, channel }| Command::SwapCard { card_id, channel }),
         "AdvanceCard" => {
             fields(data).map(|CardIn { card_id, channel }| Command::AdvanceCard { card_id, channel })

@@ -21,7 +21,7 @@ use crate::state::{Airing, Card, Transition};
 use crate::time::MediaTime;
 
 /// How far ahead the seconds of a countdown are drawn.
-const AHEAD_NANOS: i64 = 3_000_000_000;
+pub(super) const AHEAD_NANOS: i64 = 3_000_000_000;
 /// After something of it could not be drawn.
 const REST_NANOS: i64 = 1_000_000_000;
 /// What calls for attention is drawn when nothing else is to be drawn.

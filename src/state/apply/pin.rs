@@ -9,11 +9,12 @@ impl State {
     pub(super) fn pin(
         &mut self,
         sku: Option<&str>,
+        card_id: Option<&str>,
         channel: String,
         moment: &Moment,
     ) -> Result<Changes, Error> {
         self.check_channel(&channel)?;
-        let card_id = sku.map(|sku| self.card_of_product(sku, &channel)).transpose()?;
+        let card_id = sku.map(|sku| self.card_of_product(sku, card_id, &channel)).transpose()?;
         let is_before = |airing: &Airing| {
             airing.is_pinned && airing.channel == channel && Some(&airing.card_id) != card_id.as_ref()
         };
@@ -40,21 +41,29 @@ impl State {
         Ok(changes)
     }
 
-    /// The card to show a product with: one that is on air, else the rundown's, else any.
-    fn card_of_product(&self, sku: &str, channel: &str) -> Result<String, Error> {
+    /// The card to show a product with: the one that is wanted, else one that is on air, else the rundown's, else any. Never one
+    /// of several products: it is about none of them.
+    fn card_of_product(&self, sku: &str, card_id: Option<&str>, channel: &str) -> Result<String, Error> {
         check_name("sku", sku)?;
         if !self.products.contains_key(sku) {
             return Err(not_found("sku", "product", sku));
         }
-        let shows = |card: &&Card| card.products().any(|one| one == sku);
+        let shows = |card: &&Card| card.sku.as_deref() == Some(sku);
+        if let Some(card_id) = card_id {
+            let card = Some(self.card(card_id)?).filter(shows);
+            let wrong = || conflict("cardId", format!("it does not show {sku} alone"));
+            return card.map(|card| card.id.clone()).ok_or_else(wrong);
+        }
         let on_air = self.airings.iter().filter(|airing| airing.channel == channel);
         let on_air = on_air.filter_map(|airing| self.cards.get(&airing.card_id)).find(shows);
         let rundown = self.cues.get(channel).and_then(|cue| self.rundowns.get(&cue.rundown_id));
-        let lines = rundown.into_iter().flat_map(|rundown| &rundown.items).filter(|item| !item.is_draft);
-        let mut in_rundown = lines.filter_map(|item| self.cards.get(item.card_id.as_ref()?));
-        // A tray of several is not about this one.
-        let mut alone = self.cards.values().filter(|card| card.sku.as_deref() == Some(sku));
-        let card = on_air.or_else(|| in_rundown.find(shows)).or_else(|| alone.next());
+        let lines = || rundown.into_iter().flat_map(|rundown| &rundown.items);
+        let mut ready = lines().filter(|item| !item.is_draft).filter_map(|item| item.card_id.as_ref());
+        let planned = ready.find_map(|id| self.cards.get(id).filter(shows));
+        let is_draft =
+            |card: &&Card| lines().any(|item| item.is_draft && item.card_id.as_ref() == Some(&card.id));
+        let mut others = self.cards.values().filter(shows).filter(|card| !is_draft(card));
+        let card = on_air.or(planned).or_else(|| others.next());
         card.map(|card| card.id.clone())
             .ok_or_else(|| conflict("sku", format!("no card shows {sku}: make one, then it can be pinned")))
     }

@@ -286,7 +286,7 @@ fn what_is_practised_is_in_no_picture_and_goes_when_the_practice_ends() {
 }
 
 fn pin(sku: Option<&str>) -> Command {
-    Command::PinProduct { sku: sku.map(Into::into), channel: "main".into() }
+    Command::PinProduct { sku: sku.map(Into::into), card_id: None, channel: "main".into() }
 }
 
 #[test]
@@ -314,4 +314,33 @@ fn a_card_that_is_on_air_is_pinned_where_it_is() {
     assert_eq!(kinds(&changes), ["CardPinned"]);
     assert_eq!((state.airings.len(), state.airings[0].since), (1, moment(1).wall));
     assert_eq!(state.apply(pin(Some("hat")), &moment(3)).unwrap_err().field(), "sku");
+    let by = |card: &str| Command::PinProduct {
+        sku: Some("pot".into()),
+        card_id: Some(card.into()),
+        channel: "main".into(),
+    };
+    let (other, _) = state.apply(by("c"), &moment(4)).unwrap();
+    assert_eq!(
+        (other.airings.len(), &*other.airings[0].card_id),
+        (1, "c"),
+        "of two the one that was asked for"
+    );
+    assert_eq!(state.apply(by("a"), &moment(4)).unwrap_err().field(), "cardId", "it is of another product");
+}
+
+#[test]
+fn a_tray_is_about_no_product_of_its_own() {
+    let tray = Card {
+        template: "tray".into(),
+        sku: None,
+        skus: vec!["cup".into(), "pot".into()],
+        ..Card::of_product("x", "")
+    };
+    let (state, _) = shop().apply(Command::PutCard(tray), &moment(1)).unwrap();
+    let (state, _) = state.apply(show("x"), &moment(2)).unwrap();
+    for sku in ["cup", "pot"] {
+        let (next, _) = state.apply(pin(Some(sku)), &moment(3)).unwrap();
+        let pinned = next.airings.iter().find(|airing| airing.is_pinned).unwrap();
+        assert_eq!(pinned.sku.as_deref(), Some(sku));
+    }
 }
