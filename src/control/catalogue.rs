@@ -117,7 +117,11 @@ pub(super) fn table() -> Table {
 
 /// The body is the request's data: as large as a catalogue, so that it is read only for who may, and beside the workers.
 async fn take(Caller(doors): Caller, headers: HeaderMap, body: Bytes) -> Answer {
-    doors.allow(Role::Producer)?;
+    if let Err(error) = doors.allow(Role::Producer) {
+        let outcome = Err(error);
+        perform::note(&doors, "ImportProducts", json!({ "bytes": body.len() }), &outcome).await;
+        return outcome.map(Json);
+    }
     let data = tokio::task::spawn_blocking(move || api::object(&body)).await;
     let mut data = data.map_err(|error| Error::plain(Kind::Failed, error))??;
     api::take_key(&headers, &mut data);
