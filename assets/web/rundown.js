@@ -205,6 +205,8 @@ export function joinRundown(room) {
     const wanted = room.state.rundowns[$("rundown-choice").value];
     past = wanted?.isArchived ? wanted.rundownId : undefined;
     if (!past) begin(wanted?.rundownId ?? null);
+    // What stands there until the server has taken it is what is so.
+    drawnChoice = "";
     draw();
   };
   $("rundown-new").onclick = () => openName("", async (title) => {
