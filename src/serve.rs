@@ -4,7 +4,7 @@
 //! - [`door`]: connections, and who answers
 //! - `answer`: headers, conditions, ranges
 //! - [`demand`]: how many players there are
-//! - [`direct`]: bodies that are not copied
+//! - `arena`, [`direct`]: bodies that are not copied: where they lie, and how they go
 //! - [`files`]: what is asked for often
 //! - [`disk`]: older segments, and all of them after a restart
 //! - [`access`]: who may watch
@@ -17,6 +17,7 @@
 pub mod access;
 mod answer;
 pub mod archive;
+mod arena;
 pub mod demand;
 pub mod direct;
 pub mod directives;

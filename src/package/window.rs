@@ -18,6 +18,9 @@ use crate::time::{MediaTime, WallTime};
 const RECENT: usize = 8;
 /// Whole segments that are held in memory when they do not lie on disk.
 const MOST_IN_MEMORY: usize = 31;
+/// Segments, the one in progress included, whose parts have bytes of their own, which go out faster than those from the
+/// middle of a segment: as long as parts are listed, and one more for who had the list just before.
+const RECENT_PARTS: usize = 4;
 
 /// Where a segment's media is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -75,6 +78,12 @@ impl Segment {
     /// Whether its media is missing.
     pub fn is_gap(&self) -> bool {
         self.kept == Kept::Missing
+    }
+
+    /// Whether its bytes are there in one piece and in parts.
+    fn holds_twice(&self) -> bool {
+        let first = self.parts.first().filter(|_| !self.whole.is_empty());
+        first.is_some_and(|part| part.data.as_ptr() != self.whole.as_ptr())
     }
 
     fn add(&mut self, part: Part) {
@@ -215,18 +224,20 @@ impl Window {
         std::mem::take(&mut self.gone)
     }
 
-    /// The bytes of a whole segment are in one piece now, of which its parts become slices.
+    /// The bytes of a whole segment are in one piece now, of which its parts become slices once nobody asks for them.
     pub fn join(&mut self, number: u64, whole: Bytes) {
         let segment = self.segments.iter_mut().rev().find(|segment| segment.number == number);
-        let Some(segment) = segment.filter(|segment| segment.bytes == whole.len() as u64) else { return };
-        let mut at = 0;
-        for part in &mut segment.parts {
-            let end = at + part.data.len();
-            part.data = whole.slice(at..end);
-            at = end;
-        }
-        if at == whole.len() {
+        if let Some(segment) = segment.filter(|segment| segment.bytes == whole.len() as u64) {
             segment.whole = whole;
+        }
+        let old = self.segments.iter_mut().rev().skip(RECENT_PARTS).take(MOST_IN_MEMORY);
+        for segment in old.filter(|segment| segment.holds_twice()) {
+            let mut at = 0;
+            for part in &mut segment.parts {
+                let end = at + part.data.len();
+                part.data = segment.whole.slice(at..end);
+                at = end;
+            }
         }
     }
 
@@ -392,9 +403,17 @@ mod tests {
         let mut window = filled(3, 0, 10..12);
         window.join(10, Bytes::from_static(b"other"));
         assert!(matches!(window.segment(10), Lookup::Ready(pieces) if pieces.len() == 2), "not its bytes");
-        window.join(10, Bytes::from_static(&[10, 0, 10, 1]));
-        assert_eq!(window.segment(10), Lookup::Ready(vec![Bytes::from_static(&[10, 0, 10, 1])]));
+        let whole = Bytes::from_static(&[10, 0, 10, 1]);
+        window.join(10, whole.clone());
+        assert_eq!(window.segment(10), Lookup::Ready(vec![whole.clone()]));
         assert_eq!(window.part(10, 1), Lookup::Ready(vec![Bytes::from_static(&[10, 1])]));
+        assert!(window.find(10).unwrap().holds_twice(), "its parts are listed");
+        for segment in 12..16 {
+            window.push(part(segment, 0), &"init.mp4".into());
+        }
+        window.join(15, Bytes::new());
+        let Lookup::Ready(pieces) = window.part(10, 1) else { panic!() };
+        assert_eq!(pieces[0].as_ptr(), whole[2..].as_ptr());
     }
 
     #[test]

@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use bytes::Bytes;
 use tokio::sync::OnceCell;
 
-use super::direct;
+use super::arena;
 
 /// Bytes that are held.
 const MOST_BYTES: usize = 64 * 1024 * 1024;
@@ -74,7 +74,7 @@ impl Files {
                 return Err(std::io::Error::other("too large"));
             }
             let path_of_file = path.to_owned();
-            let read = move || std::fs::read(path_of_file).map(|data| direct::joined(&[data.into()]));
+            let read = move || std::fs::read(path_of_file).map(|data| arena::alone(data.into()));
             let data = tokio::task::spawn_blocking(read).await.map_err(std::io::Error::other)??;
             self.lock().count(path, data.len());
             Ok(data)

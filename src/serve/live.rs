@@ -9,8 +9,8 @@ use bytes::Bytes;
 use tokio::sync::watch;
 
 use super::archive::Moment;
+use super::arena::Arena;
 use super::demand::Demand;
-use super::direct;
 use super::disk::Disk;
 use super::document::{Document, checksum};
 use crate::media::Kind;
@@ -124,6 +124,9 @@ pub struct Live {
     arrivals: Vec<watch::Sender<()>>,
     editions: Vec<watch::Sender<Arc<Edition>>>,
     disk: Option<Disk>,
+    /// Apart from segments, which stay longer.
+    parts: Arena,
+    segments: Arena,
     /// What its players ask for.
     pub demand: Demand,
 }
@@ -172,6 +175,8 @@ impl Live {
             inner: Mutex::new(inner),
             multivariant: watch::Sender::new(None),
             disk,
+            parts: Arena::default(),
+            segments: Arena::default(),
             demand: Demand::default(),
         }
     }
@@ -254,7 +259,7 @@ impl Live {
 
     /// Adds a part and issues the playlist that lists it.
     pub fn publish(&self, track: usize, part: Part) {
-        let part = Part { data: direct::joined(std::slice::from_ref(&part.data)), ..part };
+        let part = Part { data: self.parts.keep(std::slice::from_ref(&part.data)), ..part };
         let mut inner = self.lock();
         let init = inner.inits.iter().rev().find(|(of, _, _)| *of == track).map(|(_, name, _)| name.clone());
         let (number, is_last) = (part.segment, part.is_last);
@@ -282,7 +287,7 @@ impl Live {
     fn join(&self, track: usize, number: u64) {
         let found = self.lock().windows[track].segment(number);
         if let Lookup::Ready(pieces) = found {
-            let whole = direct::joined(&pieces);
+            let whole = self.segments.keep(&pieces);
             self.lock().windows[track].join(number, whole);
         }
     }
