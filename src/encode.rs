@@ -8,6 +8,7 @@ mod choice;
 pub mod gallery;
 pub mod load;
 pub mod relief;
+mod sizes;
 pub mod slate;
 
 use std::path::Path;
@@ -26,6 +27,7 @@ use self::choice::{choose, set_up};
 use self::gallery::{Gallery, Which};
 use self::load::Load;
 use self::relief::Relief;
+use self::sizes::Sizes;
 use crate::config::{Channel, Coding};
 use crate::media::{AUDIO_HZ, AccessUnit, Codec, Format, Kind, Packet};
 use crate::package::grid::{AAC_BLOCK, Grid};
@@ -103,11 +105,15 @@ impl Encoder {
         let (sender, packets) = mpsc::channel(UNITS);
         let (mut relief, preset) = (None, lowered.unwrap_or(&channel.preset));
         let mut load = Vec::new();
+        let mut sizes = Sizes::new(pipeline.element("rungs")?, channel.canvas);
         for (track, rung) in channel.rungs.iter().enumerate() {
             let name = choose(channel, rung.coding, replacements);
             tracing::info!(channel = channel.name, rung = rung.name, "coded by {name}");
-            let branch =
-                Description::load(&format!("rung_{name}"), replacements)?.branch(&pipeline, "rungs")?;
+            let branch = Description::load(&format!("rung_{name}"), replacements)?
+                .branch(&pipeline, sizes.best_for(rung.canvas))?;
+            if let Ok(tee) = branch.element("sized") {
+                sizes.add(rung.canvas, tee);
+            }
             let encoder: gst::Element = branch.element("encoder")?;
             set_up(&encoder, name, rung, grid, preset);
             if track == 0 && name == "x264" {
@@ -130,7 +136,7 @@ impl Encoder {
             load.push(rung);
         }
         for which in [Which::Small, Which::Poster] {
-            let branch = Description::load("pictures", replacements)?.branch(&pipeline, "rungs")?;
+            let branch = Description::load("pictures", replacements)?.branch(&pipeline, sizes.whole())?;
             gallery.hang(&branch, which, channel.canvas)?;
         }
         let audio_encoder = pipeline.element::<gst::Element>("encoder_audio")?;

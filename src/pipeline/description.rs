@@ -60,18 +60,17 @@ impl Description {
         Ok(Pipeline { name: self.name.clone(), inner })
     }
 
-    /// Builds it as a branch of `pipeline`, which does not play yet, behind its tee `tee`.
+    /// Builds it as a branch of `pipeline`, which does not play yet, behind one of its tees: its own or another branch's.
     ///
     /// # Errors
-    /// [`Error::Description`] with the parser's words; [`Error::NoElement`] when there is no such tee.
-    pub fn branch(&self, pipeline: &Pipeline, tee: &str) -> Result<Branch, Error> {
+    /// [`Error::Description`] with the parser's words.
+    pub fn branch(&self, pipeline: &Pipeline, tee: &gst::Element) -> Result<Branch, Error> {
         let failed = |detail: String| Error::Description { name: self.name.clone(), detail };
         let text = without_comments(&self.text);
         let flags = gst::ParseFlags::FATAL_ERRORS | gst::ParseFlags::NO_SINGLE_ELEMENT_BINS;
         let bin = gst::parse::bin_from_description_full(&text, true, None, flags)
             .map_err(|error| failed(error.to_string()))?;
         let bin = bin.downcast::<gst::Bin>().map_err(|_| failed("it is one element alone".into()))?;
-        let tee: gst::Element = pipeline.element(tee)?;
         let linked = pipeline.inner.add(&bin).and_then(|()| tee.link(&bin));
         linked.map_err(|error| failed(error.to_string()))?;
         Ok(Branch { name: self.name.clone(), bin })
