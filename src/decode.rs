@@ -18,7 +18,7 @@ use tokio::sync::mpsc;
 
 use crate::media::{AccessUnit, Canvas, Format, Kind, Packet};
 use crate::pipeline::description::Description;
-use crate::pipeline::raw::{Frame, Sink, Sound};
+use crate::pipeline::raw::{self, Frame, Sink, Sound};
 use crate::pipeline::{self, Event, Pipeline};
 use crate::time::MediaTime;
 
@@ -159,7 +159,7 @@ impl Decoder {
         match format.codec.kind() {
             Kind::Video => {
                 pipeline.element::<gst::Element>("canvas")?.set_property("caps", canvas_caps(self.canvas));
-                take_padded_frames(&out);
+                raw::take_padded_frames(&out);
                 watch_size(&pipeline.element("decoder")?, self.watcher.clone());
                 deliver_frames(&out, self.sink.clone(), self.watcher.clone());
             }
@@ -226,21 +226,6 @@ fn canvas_caps(canvas: Canvas) -> gst::Caps {
         // What the cards are drawn in and the encoder is told: full range and BT.601 are converted.
         .field("colorimetry", "bt709")
         .build()
-}
-
-/// Says upstream that frames may have padding, so that the decoder writes into them directly. An appsink does not
-/// say so by itself, and then every frame is copied once more.
-fn take_padded_frames(out: &gst_app::AppSink) {
-    let Some(pad) = out.static_pad("sink") else { return };
-    pad.add_probe(gst::PadProbeType::QUERY_DOWNSTREAM, |_, info| {
-        if let Some(query) = info.query_mut()
-            && let gst::QueryViewMut::Allocation(allocation) = query.view_mut()
-        {
-            allocation.add_allocation_meta::<gst_video::VideoMeta>(None);
-            return gst::PadProbeReturn::Handled;
-        }
-        gst::PadProbeReturn::Ok
-    });
 }
 
 /// Tells the size that the decoder found, and what else its output says.

@@ -1,6 +1,8 @@
 //! Uncoded pictures and sound on their way between stages, with programme times.
 
 use gstreamer as gst;
+use gstreamer::prelude::*;
+use gstreamer_app as gst_app;
 use gstreamer_video as gst_video;
 
 use crate::time::MediaTime;
@@ -30,6 +32,21 @@ pub trait Sink: Send + Sync {
 
     /// Takes sound. `false` when it cannot take any more, now or ever.
     fn sound(&self, sound: Sound) -> bool;
+}
+
+/// Says upstream that frames may have padding, so that the decoder writes into them directly. An appsink does not
+/// say so by itself, and then every frame is copied once more.
+pub fn take_padded_frames(out: &gst_app::AppSink) {
+    let Some(pad) = out.static_pad("sink") else { return };
+    pad.add_probe(gst::PadProbeType::QUERY_DOWNSTREAM, |_, info| {
+        if let Some(query) = info.query_mut()
+            && let gst::QueryViewMut::Allocation(allocation) = query.view_mut()
+        {
+            allocation.add_allocation_meta::<gst_video::VideoMeta>(None);
+            return gst::PadProbeReturn::Handled;
+        }
+        gst::PadProbeReturn::Ok
+    });
 }
 
 /// The pads of an element of ours that takes and gives frames: one each way.

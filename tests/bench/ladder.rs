@@ -15,7 +15,7 @@ use vitrine::encode::gallery::Gallery;
 use vitrine::media::Packet;
 use vitrine::overlay::element;
 use vitrine::package::grid::Grid;
-use vitrine::pipeline::raw::{Frame, Sink};
+use vitrine::pipeline::raw::{self, Frame, Sink};
 use vitrine::pipeline::scale;
 
 /// Decodes `clip`, as the server does, into `inlet`. How many pictures there were.
@@ -26,6 +26,7 @@ fn feed(clip: &str, inlet: &dyn Sink, grid: &Grid) -> u64 {
     );
     let pipeline = gst::parse::launch(&text).unwrap().downcast::<gst::Pipeline>().unwrap();
     let out = pipeline.by_name("out").unwrap().downcast::<gst_app::AppSink>().unwrap();
+    raw::take_padded_frames(&out);
     pipeline.set_state(gst::State::Playing).unwrap();
     let (mut n, rate) = (0, grid.rate());
     while let Ok(sample) = out.pull_sample() {
