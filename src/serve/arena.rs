@@ -10,7 +10,7 @@ use std::fs::File;
 use std::io::{Error, IoSlice};
 use std::os::fd::AsRawFd;
 use std::os::unix::fs::FileExt;
-use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 
 use bytes::Bytes;
 use memmap2::{MmapOptions, MmapRaw};
@@ -30,15 +30,32 @@ const SHARE: u64 = 8;
 /// Where the files are mapped, by address.
 static FILES: RwLock<BTreeMap<usize, (usize, Arc<File>)>> = RwLock::new(BTreeMap::new());
 
-/// Pieces that come one after the other and go in about the same order.
+/// Pieces that come one after the other and go in about the same order. It is for a runtime's thread: the next chunk's huge page
+/// may have to be made room for, which takes the kernel as long as it takes, so a thread for such work does it ahead.
 #[derive(Debug, Default)]
-pub(super) struct Arena(Mutex<Option<Open>>);
+pub(super) struct Arena(Arc<Mutex<State>>);
+
+#[derive(Debug, Default)]
+struct State {
+    open: Option<Open>,
+    next: Next,
+}
 
 /// The chunk that is filled now, up to where.
 #[derive(Debug)]
 struct Open {
     chunk: Arc<Chunk>,
     end: usize,
+}
+
+/// The chunk after the open one.
+#[derive(Debug, Default)]
+enum Next {
+    #[default]
+    Unasked,
+    Asked,
+    /// Nothing when there is to be none.
+    There(Option<Arc<Chunk>>),
 }
 
 #[derive(Debug)]
@@ -84,33 +101,66 @@ impl Arena {
         if length < SHORTEST {
             return copied(pieces);
         }
-        let mut open = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let found = open.take().filter(|open| open.end + length <= open.chunk.map.len());
-        let (chunk, offset) = match found {
-            Some(Open { chunk, end }) => (chunk, end),
-            None => match Chunk::new(length.max(CHUNK)) {
-                Ok(Some(chunk)) => (chunk, 0),
-                Ok(None) => return copied(pieces),
-                Err(error) => {
-                    tracing::debug!("no file for media: {error}");
-                    return copied(pieces);
-                }
-            },
-        };
-        let kept = chunk.keep(offset, pieces);
+        let mut state = lock(&self.0);
+        let Some(Open { chunk, end }) = state.open_for(length) else { return copied(pieces) };
+        let kept = chunk.keep(end, pieces);
         // Also after an error: nobody has what was written.
-        *open = Some(Open { chunk, end: (offset + length).next_multiple_of(PAGE) });
+        let end = (end + length).next_multiple_of(PAGE);
+        if end + 2 * length > chunk.map.len() && matches!(state.next, Next::Unasked) {
+            self.ask(&mut state, length);
+        }
+        state.open = Some(Open { chunk, end });
         kept.unwrap_or_else(|_| copied(pieces))
+    }
+
+    /// For pieces of about `length`.
+    fn ask(&self, state: &mut State, length: usize) {
+        let Ok(runtime) = tokio::runtime::Handle::try_current() else { return };
+        let length = if length > CHUNK { (length + length / 4).next_multiple_of(CHUNK) } else { CHUNK };
+        let arena = Arc::downgrade(&self.0);
+        state.next = Next::Asked;
+        runtime.spawn_blocking(move || {
+            let chunk = Chunk::new(length).inspect(|chunk| chunk.iter().for_each(|chunk| chunk.collapse()));
+            if let Some(state) = arena.upgrade() {
+                lock(&state).next = Next::There(chunk.ok().flatten());
+            }
+        });
     }
 }
 
-/// What has an age of its own: in a file of its own.
+impl State {
+    /// Where the next piece goes.
+    fn open_for(&mut self, length: usize) -> Option<Open> {
+        let has_room = |open: &Open| open.end + length <= open.chunk.map.len();
+        if let Some(open) = self.open.take().filter(has_room) {
+            return Some(open);
+        }
+        if matches!(self.next, Next::There(_))
+            && let Next::There(Some(chunk)) = std::mem::take(&mut self.next)
+            && let Some(open) = Some(Open { chunk, end: 0 }).filter(has_room)
+        {
+            return Some(open);
+        }
+        let chunk = Chunk::new(length.max(CHUNK));
+        let chunk = chunk.inspect_err(|error| tracing::debug!("no file for media: {error}")).ok()??;
+        Some(Open { chunk, end: 0 })
+    }
+}
+
+fn lock(state: &Mutex<State>) -> MutexGuard<'_, State> {
+    state.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// What has an age of its own: in a file of its own. Not for a runtime's thread.
 pub(super) fn alone(piece: Bytes) -> Bytes {
     if piece.len() < SHORTEST {
         return piece;
     }
     match Chunk::new(piece.len()) {
-        Ok(Some(chunk)) => chunk.keep(0, std::slice::from_ref(&piece)).unwrap_or(piece),
+        Ok(Some(chunk)) => {
+            chunk.collapse();
+            chunk.keep(0, std::slice::from_ref(&piece)).unwrap_or(piece)
+        }
         _ => piece,
     }
 }
@@ -137,14 +187,18 @@ impl Chunk {
         let file = File::from(rustix::fs::memfd_create("vitrine", flags)?);
         rustix::fs::fallocate(&file, FallocateFlags::empty(), 0, length as u64)?;
         rustix::fs::fcntl_add_seals(&file, SealFlags::SHRINK | SealFlags::GROW)?;
-        if let Err(error) = collapse(&file, length) {
-            tracing::debug!("small pages for media: {error}"); // older kernels, or no huge page is free
-        }
         let map = MmapOptions::new().len(length).map_raw_read_only(&file)?;
         let chunk = Self { map, file: Arc::new(file) };
         let place = (length, chunk.file.clone());
         FILES.write().unwrap_or_else(PoisonError::into_inner).insert(chunk.map.as_ptr() as usize, place);
         Ok(Some(Arc::new(chunk)))
+    }
+
+    /// Into huge pages.
+    fn collapse(&self) {
+        if let Err(error) = collapse(&self.file, self.map.len()) {
+            tracing::debug!("small pages for media: {error}"); // older kernels, or no huge page is free
+        }
     }
 
     fn keep(self: &Arc<Self>, offset: usize, pieces: &[Bytes]) -> Result<Bytes, Error> {
@@ -222,6 +276,29 @@ mod tests {
         drop(part);
         assert!(!FILES.read().unwrap().contains_key(&address));
         assert_eq!(Arena::default().keep(&[second.clone(), second]).len(), 200, "short ones are copied");
+    }
+
+    #[tokio::test]
+    async fn the_next_file_is_made_ahead_by_another_thread() {
+        let arena = Arena::default();
+        let first = arena.keep(&[bytes(900_000)]);
+        let there = || match &lock(&arena.0).next {
+            Next::There(Some(chunk)) => Some(chunk.file.as_raw_fd()),
+            _ => None,
+        };
+        let made = async {
+            loop {
+                if let Some(next) = there() {
+                    return next;
+                }
+                tokio::task::yield_now().await;
+            }
+        };
+        let next = tokio::time::timeout(std::time::Duration::from_secs(30), made).await.unwrap();
+        let file = |bytes: &Bytes| place(bytes).unwrap().file.as_raw_fd();
+        let (second, third) = (arena.keep(&[bytes(900_000)]), arena.keep(&[bytes(900_001)]));
+        assert!(file(&first) == file(&second) && file(&third) == next, "taken when the first is full");
+        assert!(third == bytes(900_001));
     }
 
     #[test]
