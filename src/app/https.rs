@@ -27,6 +27,7 @@ use tokio_util::task::TaskTracker;
 use super::until;
 use crate::config::{Acme, Config};
 use crate::ingest::tls;
+use crate::serve::direct;
 
 /// Most that a handshake may take.
 const HANDSHAKE_LIMIT: Duration = Duration::from_secs(10);
@@ -145,7 +146,7 @@ async fn accept(
 
 /// Nothing when it was the authority, which wants no more than the handshake.
 async fn shake(stream: TcpStream, settings: &Settings) -> std::io::Result<Option<TlsStream<TcpStream>>> {
-    let _ = stream.set_nodelay(true); // slower, but right
+    direct::prepare(&stream);
     let Some(challenge) = &settings.challenge else {
         return TlsAcceptor::from(settings.usual.clone()).accept(stream).await.map(Some);
     };

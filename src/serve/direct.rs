@@ -103,6 +103,13 @@ impl AsyncWrite for Connection {
     }
 }
 
+/// What every viewer's connection is told when it is accepted, with or without TLS. That the system may refuse it is no harm:
+/// then it is slower, or a viewer that is gone is noticed later.
+pub fn prepare(stream: &TcpStream) {
+    let _ = stream.set_nodelay(true);
+    let _ = rustix::net::sockopt::set_tcp_user_timeout(stream, STUCK_MS);
+}
+
 /// Accepts connections without TLS.
 #[derive(Debug)]
 pub struct Listener(TcpListener);
@@ -120,8 +127,7 @@ impl axum::serve::Listener for Listener {
 
     async fn accept(&mut self) -> (Connection, SocketAddr) {
         let (stream, peer) = axum::serve::Listener::accept(&mut self.0).await;
-        let _ = stream.set_nodelay(true); // slower, but right
-        let _ = rustix::net::sockopt::set_tcp_user_timeout(&stream, STUCK_MS);
+        prepare(&stream);
         (Connection(stream), peer)
     }
 
@@ -150,6 +156,11 @@ mod tests {
         let sent = pieces.concat();
         let mut client = TcpStream::connect(address).await.unwrap();
         let (mut connection, _) = axum::serve::Listener::accept(&mut listener).await;
+        assert_eq!(
+            rustix::net::sockopt::tcp_user_timeout(&connection.0),
+            Ok(STUCK_MS),
+            "who reads nothing is gone"
+        );
         let writer = tokio::spawn(async move {
             let mut queue: std::collections::VecDeque<Bytes> = pieces.into();
             while !queue.is_empty() {
