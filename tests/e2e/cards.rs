@@ -105,7 +105,7 @@ fn a_card_goes_out_by_itself_at_its_frame_and_the_state_says_so() {
         let mut control = Control::connect(server);
         control.request("ShowCard", &json!({ "cardId": "draw" }));
         let since = control.event("CardShown", |_| true)["airing"]["sinceProgramme"].as_u64().unwrap();
-        let first = since * 30 / 1_000_000_000 + 3;
+        let first = since * 30 / 1_000_000_000 + 10;
         let hidden = control.event("CardHidden", |_| true);
         assert_eq!(hidden["ending"], "timedOut");
         // Its coloured frame, at the left of the middle: there or not.
