@@ -54,6 +54,7 @@ fn chunks_that_are_huge_tiny_or_lie_end_alone() {
     let mut huge = vec![3, 0, 0, 0, 0xff, 0xff, 0xff, 20, 0, 0, 0, 0];
     huge.extend(vec![0; 1 << 20]);
     assert!(push(&mut greeted(&server, 0x00ff_ffff), &huge));
+    server.until_logged("at most 65536 are taken");
     assert_eq!(lines(&server, "at most 65536 are taken"), 1);
     // A million chunks of one byte: a message of 60,000, many times over, on sixteen chunk streams.
     let mut tiny = Vec::new();
@@ -97,8 +98,9 @@ fn a_slow_handshake_and_a_silent_publisher_are_ended() {
     // A publisher that is let in and says nothing more.
     let mut silent = Encoder::publish(&server);
     until("the silent one is ended", || silent.is_closed().then_some(()));
-    assert!(server.log().contains("stalled: no data for 3s"));
+    server.until_logged("stalled: no data for 3s");
     assert!(byte_at_a_time.join().unwrap(), "the slow handshake goes on and on");
+    server.until_logged("nothing was published within 10s");
     assert_eq!(lines(&server, "nothing was published within 10s"), 1);
     let _host = server.publish(clip());
     server.until_showing("live");
@@ -132,7 +134,9 @@ fn noise_and_a_torn_transport_stream_over_srt_end_alone() {
     let noise: Vec<u8> = (0..200_000_u32).map(|n| (n.wrapping_mul(2_654_435_761) >> 13) as u8).collect();
     let mut caller = send_srt(&server, &noise);
     until("noise is ended", || caller.0.try_wait().unwrap());
+    server.until_logged("SRT publisher on");
     assert_eq!(lines(&server, "SRT publisher on"), 1);
+    server.until_logged("publisher off");
     assert_eq!(lines(&server, "publisher off"), 1);
     // Packets torn in the middle, with holes.
     let file = server.data.0.join("torn.ts");

@@ -194,7 +194,7 @@ fn an_encoder_that_fails_is_built_anew_and_leaves_gaps_on_the_same_timeline() {
     let versions = poll.stop();
     versions.check();
     assert!(gap(versions.audio.last().unwrap()), "both tracks have it");
-    assert!(server.log().contains("the encoder is built anew"));
+    server.until_logged("the encoder is built anew");
 }
 
 #[test]
@@ -216,7 +216,7 @@ fn a_machine_that_is_too_slow_leaves_out_pictures_and_stays_in_time() {
     });
     assert!(latest < 2000, "{latest} ms behind");
     assert!(server.channel()["skippedFrames"].as_u64() > Some(100), "{}", server.channel());
-    assert!(server.log().contains("does not keep up"));
+    server.until_logged("does not keep up");
     // In the end the machine is as little burdened as it can be.
     until("the fastest preset", || (server.channel()["loweredPreset"] == "ultrafast").then_some(()));
     let versions = poll.stop();

@@ -282,6 +282,11 @@ impl Server {
         until(&format!("the programme shows {what}"), || (self.channel()["showing"] == what).then_some(()));
     }
 
+    /// A line is written when what it tells is over, which may be after the other side has noticed.
+    pub(crate) fn until_logged(&self, words: &str) {
+        until(&format!("the log says {words}"), || self.log().contains(words).then_some(()));
+    }
+
     /// Publishes `clip` in a loop, as an encoder would.
     pub(crate) fn publish(&self, clip: &Path) -> Process {
         publisher(&format!("{}/{KEY}", self.rtmp), clip, Stdio::null())
